@@ -1,0 +1,146 @@
+/**
+ * The shapes of single configuration values that are neither duration nor size: addresses, URLs, checksum
+ * databases, prefixes, percentages. Each parser returns the value or what is wrong with it; none throws.
+ */
+import { createHash } from 'node:crypto';
+import { redactUrls, Secret } from './secret.ts';
+
+/** A value, or a predicate on what was written (`is not a port`) and, if the field's own hint is not enough, a hint. */
+export type Parsed<Value> =
+  | { readonly value: Value }
+  | { readonly wrong: string; readonly right?: string | undefined };
+
+export interface ListenAddress {
+  /** Host name or address without brackets; empty for every address of the machine. */
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+/** A checksum database that is passed through (`NAME[+HASH+KEY][ URL]`, as GOSUMDB has it). */
+export interface SumdbEntry {
+  readonly name: string;
+  /** Verifier key in the note form `NAME+HASH+KEY`; undefined when only the name was given. */
+  readonly verifierKey: string | undefined;
+  /** Base URL without a trailing slash; undefined for the database's own address. */
+  readonly url: string | undefined;
+}
+
+const hostName = /^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})$/;
+
+/** `HOST:PORT`, `:PORT`, `[IPV6]:PORT`. */
+export function parseListen(text: string): Parsed<ListenAddress> {
+  const match = /^(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text.trim());
+  if (match === null) return { wrong: 'is not HOST:PORT' };
+  const host = match[1] ?? match[2] ?? '';
+  if (match[1] === undefined && host !== '' && !hostName.test(host)) return { wrong: 'has no valid host' };
+  const port = Number(match[3]);
+  if (port > 65_535) return { wrong: 'has a port above 65535' };
+  return { value: { host, port } };
+}
+
+/** '' or `/a/b`; `/` and a trailing slash are forgiven. */
+export function parsePathPrefix(text: string): Parsed<string> {
+  const trimmed = text.replace(/\/$/, '');
+  if (trimmed === '') return { value: '' };
+  if (!trimmed.startsWith('/')) return { wrong: 'does not start with "/"' };
+  const parts = trimmed.slice(1).split('/');
+  if (parts.some((part) => part === '')) return { wrong: 'has an empty part' };
+  if (parts.some((part) => part === '.' || part === '..')) return { wrong: 'has a dot segment' };
+  if (!parts.every((part) => /^[A-Za-z0-9._~-]+$/.test(part))) {
+    return { wrong: 'has characters other than letters, digits, ".", "_", "~", "-"' };
+  }
+  return { value: trimmed };
+}
+
+/** An http(s) URL without query and fragment. A name without scheme is taken as https, as Go does. */
+export function parseHttpUrl(text: string): Parsed<URL> {
+  const trimmed = text.trim();
+  const written = trimmed.includes('://') ? trimmed : `https://${trimmed}`;
+  const looksBare = /^[A-Za-z0-9[].*[.:]/.test(trimmed) && !trimmed.includes(':/');
+  if (!/^https?:\/\//i.test(written) || (written !== trimmed && !looksBare) || !URL.canParse(written)) {
+    return { wrong: 'is not an http(s) URL' };
+  }
+  const url = new URL(written);
+  if (url.search !== '' || url.hash !== '') {
+    return { wrong: 'has a query or fragment', right: 'write only scheme, host and path' };
+  }
+  return { value: url };
+}
+
+/**
+ * One entry of `upstreams:` in the syntax of GOPROXY: URLs, `direct`, `off`, separated by `,` or `|`. Only the
+ * shape is judged here; what the separators mean is decided where upstreams are built.
+ */
+export function parseGoproxyList(text: string): Parsed<Secret> {
+  const entries = text
+    .split(/[,|]/)
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '');
+  if (entries.length === 0) return { wrong: 'names no upstream' };
+  for (const [index, entry] of entries.entries()) {
+    if (entry === 'direct' || entry === 'off') continue;
+    const parsed = parseHttpUrl(entry);
+    if ('value' in parsed) continue;
+    const which = entries.length === 1 ? '' : `has entry ${index + 1} that `;
+    return { wrong: `${which}${parsed.wrong}`, right: parsed.right };
+  }
+  return { value: new Secret(text, redactUrls(text)) };
+}
+
+/** The address of an outbound proxy: an http(s) URL or `host:port`. */
+export function parseProxyAddress(text: string): Parsed<Secret> {
+  const written = text.includes('://') ? text : `http://${text}`;
+  if (!/^https?:\/\/[^/]/i.test(written) || !URL.canParse(written)) {
+    return { wrong: 'is not the address of an http(s) proxy' };
+  }
+  return { value: new Secret(written, redactUrls(written)) };
+}
+
+/** `95%` or a number of percent; 1 to 100. The value is a ratio. */
+export function parsePercent(raw: string | number): Parsed<number> {
+  const match = /^(\d+(?:\.\d+)?)\s*%?$/.exec(String(raw).trim());
+  const percent = match === null ? Number.NaN : Number(match[1]);
+  if (Number.isNaN(percent)) return { wrong: 'is not a percentage' };
+  if (percent < 1 || percent > 100) return { wrong: 'is not between 1% and 100%' };
+  return { value: percent / 100 };
+}
+
+/** `NAME`, `NAME URL`, `NAME+HASH+KEY`, `NAME+HASH+KEY URL`. See https://go.dev/ref/mod#environment-variables. */
+export function parseSumdb(text: string): Parsed<SumdbEntry> {
+  const [key = '', address, ...more] = text.trim().split(/\s+/);
+  if (key === '' || more.length > 0) return { wrong: 'is not NAME[+HASH+KEY][ URL]' };
+  const [name = '', hash, ...keyParts] = key.split('+');
+  if (!/^[A-Za-z0-9_][A-Za-z0-9_.:/~-]*$/.test(name)) return { wrong: 'has no valid database name' };
+  if (hash !== undefined) {
+    const fault = verifierKeyFault(name, hash, keyParts.join('+'));
+    if (fault !== undefined) return { wrong: fault };
+  }
+  const url = address === undefined ? undefined : parseSumdbUrl(address);
+  if (url !== undefined && !('value' in url)) return url;
+  return { value: { name, verifierKey: hash === undefined ? undefined : key, url: url?.value } };
+}
+
+/** Checks a verifier key of golang.org/x/mod/sumdb/note: its hash is over name and key, so a typing error shows. */
+function verifierKeyFault(name: string, hash: string, keyText: string): string | undefined {
+  const key = Buffer.from(keyText, 'base64');
+  if (!/^[0-9a-f]{8}$/.test(hash) || key.length !== 33 || key[0] !== 1) return 'has a malformed verifier key';
+  const expected = createHash('sha256').update(`${name}\n`).update(key).digest('hex').slice(0, 8);
+  return hash === expected ? undefined : 'has a verifier key that does not fit its own hash (a typing error?)';
+}
+
+function parseSumdbUrl(text: string): Parsed<string> {
+  const parsed = parseHttpUrl(text);
+  if (!('value' in parsed)) return { wrong: `has an address that ${parsed.wrong}` };
+  const url = parsed.value;
+  if (url.username !== '' || url.password !== '') return { wrong: 'has credentials in its address' };
+  if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
+    return { wrong: 'has a plain http address that is not on this machine', right: 'write an https:// address' };
+  }
+  return { value: url.href.replace(/\/+$/, '') };
+}
+
+/** True for `localhost`, 127.0.0.0/8 and ::1 as they stand in a URL's host. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(host);
+}

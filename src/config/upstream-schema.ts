@@ -1,0 +1,132 @@
+/**
+ * The schema of one entry of `upstreams:`: either text in the syntax of GOPROXY, or a mapping that says more
+ * about one server. Secrets stay text here; loading resolves them.
+ */
+import * as z from 'zod';
+import {
+  document,
+  flag,
+  optionalChoice,
+  optionalDuration,
+  optionalInteger,
+  parsedBy,
+  withoutDefault,
+} from './fields.ts';
+import { type Parsed, parseGoproxyList, parseHttpUrl, parseProxyAddress } from './shapes.ts';
+import type { Secret } from './secret.ts';
+
+/** Names that texts and records use for sources which are no upstream. */
+const reservedNames = new Set(['store', 'direct', 'off', 'import', 'unknown']);
+
+/** Keys of an upstream whose literal value is never shown. */
+export const upstreamSecretKeys = ['password', 'token'] as const;
+export type UpstreamSecretKey = (typeof upstreamSecretKeys)[number];
+
+function secret(about: string) {
+  return withoutDefault(z.string().min(1), {
+    kind: 'text',
+    noun: 'text',
+    right: 'write e.g. env:UPSTREAM_TOKEN or file:/run/secrets/token, and digits in quotes',
+    about: `${about} \`env:NAME\`, \`file:PATH\` or the value itself.`,
+    isSecret: true,
+  });
+}
+
+const url = document(
+  parsedBy(z.string(), (text): Parsed<URL> => parseHttpUrl(text)),
+  {
+    kind: 'text',
+    noun: 'an http(s) URL',
+    right: 'write e.g. https://goproxy.cn',
+    about: 'Base URL of a GOPROXY server. A user name and password in it are taken as `username` and `password`.',
+    mayHoldCredentials: true,
+  },
+);
+
+const name = withoutDefault(
+  parsedBy(z.string(), (text): Parsed<string> => {
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)) return { wrong: 'is not a name' };
+    return reservedNames.has(text) ? { wrong: 'is a reserved name' } : { value: text };
+  }),
+  {
+    kind: 'text',
+    noun: 'a name',
+    right: 'write up to 63 letters, digits, ".", "_", "-", beginning with a letter or digit',
+    about: 'Shown in error texts, logs and metrics. Made of the host when left out.',
+  },
+);
+
+const proxy = withoutDefault(
+  parsedBy(z.string(), (text): Parsed<'direct' | 'env' | Secret> => {
+    return text === 'direct' || text === 'env' ? { value: text } : parseProxyAddress(text);
+  }),
+  {
+    kind: 'text',
+    noun: 'a proxy address',
+    right: 'write direct, env, or e.g. http://10.0.0.1:3128',
+    about:
+      'How to get there: `env` by the `network` section and the environment, `direct` without an outbound ' +
+      'proxy, or the address of one. As `env` when left out.',
+    mayHoldCredentials: true,
+  },
+);
+
+const timeouts = z
+  .strictObject({
+    connect: optionalDuration({ about: 'Instead of `timeouts.connect`.' }),
+    first_byte: z
+      .strictObject({
+        meta: optionalDuration({ about: 'Instead of `timeouts.first_byte.meta`.' }),
+        zip: optionalDuration({ about: 'Instead of `timeouts.first_byte.zip`.' }),
+      })
+      .prefault({}),
+    last_hope: optionalDuration({ about: 'Instead of `timeouts.last_hope`.' }),
+    idle: optionalDuration({ about: 'Instead of `timeouts.idle`.' }),
+  })
+  .prefault({})
+  .describe('Timeouts of this upstream where they differ from the `timeouts` section.');
+
+export const upstreamServerSchema = z.strictObject({
+  url,
+  name,
+  private: flag({
+    default: false,
+    about: 'Declares that private module paths may be asked of this upstream. Without it they never are.',
+  }),
+  fall_through: optionalChoice({
+    words: ['any', 'not_found'],
+    about:
+      'When the next upstream is asked: after any failure, or only after a 404/410. When left out: `any`, ' +
+      'except for entries in GOPROXY syntax with credentials or at a private address that are followed by `,`.',
+  }),
+  username: withoutDefault(z.string().min(1), {
+    kind: 'text',
+    noun: 'text',
+    right: 'write the user name, in quotes if it is made of digits',
+    about: 'User for basic authentication.',
+  }),
+  password: secret('Password for basic authentication.'),
+  token: secret('Bearer token, instead of user and password.'),
+  proxy,
+  ca_file: withoutDefault(z.string().min(1), {
+    kind: 'text',
+    noun: 'a file name',
+    right: 'write the path of a PEM file',
+    about: 'PEM file with certificate authorities to trust for this upstream besides the usual ones.',
+  }),
+  timeouts,
+  max_connections: optionalInteger({
+    min: 1,
+    max: 1024,
+    about: 'Connections to this upstream, instead of `ingest.per_upstream`.',
+  }),
+});
+
+/** One entry: GOPROXY text or a mapping. */
+export const upstreamEntrySchema = z.union([
+  parsedBy(z.string(), (text): Parsed<{ readonly list: Secret }> => {
+    const parsed = parseGoproxyList(text);
+    return 'value' in parsed ? { value: { list: parsed.value } } : parsed;
+  }),
+  upstreamServerSchema,
+]);

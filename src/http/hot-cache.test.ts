@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest';
+import { HotCache, type HotEntry } from './hot-cache.ts';
+
+function entry(bytes: number, mutableOf?: string): HotEntry {
+  return {
+    body: Buffer.alloc(bytes),
+    headers: [],
+    etag: '"x"',
+    lastModifiedMs: undefined,
+    logFields: '',
+    freshUntilMs: Number.POSITIVE_INFINITY,
+    staleUntilMs: Number.POSITIVE_INFINITY,
+    refresh: undefined,
+    mutableOf,
+  };
+}
+
+describe('HotCache', () => {
+  it('stays within its bytes by dropping what was not asked lately', () => {
+    const cache = new HotCache(25_000);
+    for (let index = 0; index < 20; index += 1) cache.put(`/${index}`, entry(9_000));
+
+    expect(cache.bytes).toBeLessThanOrEqual(25_000);
+    expect(cache.get('/19')).toBeDefined();
+    expect(cache.get('/0')).toBeUndefined();
+  });
+
+  it('forgets the list of one module and nothing else', () => {
+    const cache = new HotCache(1_000_000);
+    cache.put('/a/@v/list', entry(1, 'a'));
+    cache.put('/a/@latest', entry(1, 'a'));
+    cache.put('/a/@v/v1.0.0.mod', entry(1));
+    cache.put('/b/@v/list', entry(1, 'b'));
+
+    cache.forgetMutable('a');
+
+    expect(cache.get('/a/@v/list')).toBeUndefined();
+    expect(cache.get('/a/@latest')).toBeUndefined();
+    expect(cache.get('/a/@v/v1.0.0.mod')).toBeDefined();
+    expect(cache.get('/b/@v/list')).toBeDefined();
+  });
+
+  it('does not keep what is larger than the whole cache', () => {
+    const cache = new HotCache(100);
+
+    cache.put('/a', entry(5_000, 'a'));
+
+    expect(cache.get('/a')).toBeUndefined();
+  });
+});

@@ -1,0 +1,74 @@
+/**
+ * Ready answers by request URL: the hot path of a hit is one look-up and one write (design rule 8). Two spellings
+ * of one path are two entries; both come from the same use case. Bounded by bytes.
+ */
+import { LRUCache } from 'lru-cache';
+
+export interface HotEntry {
+  readonly body: Buffer;
+  /** Name, value, name, value: written as they are. */
+  readonly headers: string[];
+  readonly etag: string;
+  readonly lastModifiedMs: number | undefined;
+  /** `"module":"…","version":"…","artifact":"…"` for the access line. */
+  readonly logFields: string;
+  /** Wall clock; immutable answers have Infinity. */
+  readonly freshUntilMs: number;
+  readonly staleUntilMs: number;
+  /** Starts the refresh behind a stale answer. */
+  readonly refresh: (() => void) | undefined;
+  /** Module this answer depends on beyond its own artifact: list and @latest change when a version is published. */
+  readonly mutableOf: string | undefined;
+}
+
+/** Per entry besides the body: headers, key, the objects themselves. */
+const overheadBytes = 1_000;
+
+export class HotCache {
+  readonly #entries: LRUCache<string, HotEntry>;
+  readonly #mutableUrls = new Map<string, Set<string>>();
+
+  constructor(maxBytes: number) {
+    this.#entries = new LRUCache({
+      maxSize: Math.max(1, maxBytes),
+      sizeCalculation: (entry) => entry.body.length + overheadBytes,
+      dispose: (entry, url) => this.#unlink(entry, url),
+    });
+  }
+
+  get bytes(): number {
+    return this.#entries.calculatedSize;
+  }
+
+  get(url: string): HotEntry | undefined {
+    return this.#entries.get(url);
+  }
+
+  put(url: string, entry: HotEntry): void {
+    this.#entries.set(url, entry);
+    if (entry.mutableOf === undefined || !this.#entries.has(url)) return;
+    let urls = this.#mutableUrls.get(entry.mutableOf);
+    if (urls === undefined) {
+      urls = new Set();
+      this.#mutableUrls.set(entry.mutableOf, urls);
+    }
+    urls.add(url);
+  }
+
+  /** Drops the list and @latest of a module; its immutable artifacts stay. */
+  forgetMutable(modulePath: string): void {
+    for (const url of this.#mutableUrls.get(modulePath) ?? []) this.#entries.delete(url);
+  }
+
+  clear(): void {
+    this.#entries.clear();
+    this.#mutableUrls.clear();
+  }
+
+  #unlink(entry: HotEntry, url: string): void {
+    if (entry.mutableOf === undefined) return;
+    const urls = this.#mutableUrls.get(entry.mutableOf);
+    urls?.delete(url);
+    if (urls?.size === 0) this.#mutableUrls.delete(entry.mutableOf);
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Writes replies: ready bytes, stored files by positioned reads into pooled blocks, growing bodies as far as they
+ * are released. A body that must not be completed ends in a broken connection, never in a clean end.
+ */
+import type { ServerResponse } from 'node:http';
+import type { BufferPool } from './buffer-pool.ts';
+
+/** Fills `target` from `position`; resolves to the count, 0 at the end. */
+export type ReadAt = (target: Buffer, length: number, position: number) => Promise<number>;
+
+export interface SendResult {
+  readonly bytes: number;
+  readonly complete: boolean;
+}
+
+/**
+ * Streams `[start, end)` of a source; `end` undefined runs to the source's own end. The connection is destroyed
+ * when the source fails or is shorter than promised. Never rejects for what the client does.
+ */
+export async function sendFrom(
+  response: ServerResponse,
+  pool: BufferPool,
+  readAt: ReadAt,
+  start: number,
+  end: number | undefined,
+  idleMs: number,
+): Promise<SendResult> {
+  let position = start;
+  let block = pool.take();
+  let spare = pool.take();
+  let pendingRead: Promise<number> | undefined;
+  try {
+    for (;;) {
+      const count = await (pendingRead ?? readNext(block, position));
+      pendingRead = undefined;
+      if (count === 0) {
+        if (end !== undefined && position < end) throw new RangeError('the source ended early');
+        break;
+      }
+      position += count;
+      const written = write(response, block.subarray(0, count), idleMs);
+      if (end !== undefined && position >= end) {
+        await written;
+        break;
+      }
+      // While the socket takes this block, the next one is read into the other.
+      [block, spare] = [spare, block];
+      pendingRead = readNext(block, position);
+      pendingRead.catch(() => {});
+      if (!(await written)) {
+        await pendingRead.catch(() => 0);
+        return { bytes: position - start, complete: false };
+      }
+    }
+    response.end();
+    return { bytes: position - start, complete: true };
+  } catch (error) {
+    response.destroy(error instanceof Error ? error : undefined);
+    throw error;
+  } finally {
+    // A destroyed socket may still hold the block it was writing: only a clean run gives its blocks back.
+    if (response.writableEnded) {
+      pool.give(block);
+      pool.give(spare);
+    }
+  }
+
+  function readNext(target: Buffer, at: number): Promise<number> {
+    const length = end === undefined ? target.length : Math.min(target.length, end - at);
+    return length === 0 ? Promise.resolve(0) : readAt(target, length, at);
+  }
+}
+
+/** Resolves to false when the client is gone. A client that takes nothing for `idleMs` is cut off. */
+function write(response: ServerResponse, block: Buffer, idleMs: number): Promise<boolean> {
+  if (response.destroyed || response.writableEnded) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const { socket } = response;
+    function done(alive: boolean): void {
+      response.off('close', onClose);
+      socket?.off('timeout', onIdle);
+      socket?.setTimeout(0);
+      resolve(alive);
+    }
+    function onClose(): void {
+      done(false);
+    }
+    function onIdle(): void {
+      response.destroy();
+    }
+    response.once('close', onClose);
+    // Socket timeouts restart at each piece the kernel takes, so only a client that takes nothing at all ends here.
+    socket?.setTimeout(idleMs);
+    socket?.once('timeout', onIdle);
+    response.write(block, (error) => done(error === undefined || error === null));
+  });
+}

@@ -1,0 +1,85 @@
+/**
+ * The one table from error to HTTP answer (design: status by cause). The text is what the `go` command prints: at
+ * most 8 lines and about 650 bytes of plain text, so each line counts.
+ */
+import { InvalidRequestError } from '../gomod/invalid-request.ts';
+import { type FailureKind, SourcesFailure } from '../ingest/types.ts';
+import { messageOf, ModferryError } from '../lib/errors.ts';
+import type { SourceOutcome } from '../upstream/types.ts';
+
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly text: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Not one of the expected kinds: worth a log line of its own. */
+  readonly unexpected: boolean;
+}
+
+const statusOf: Record<FailureKind, number> = {
+  absent: 404,
+  gone: 410,
+  failed: 502,
+  timeout: 504,
+  unavailable: 503,
+  loop: 508,
+  disk_full: 503,
+  overload: 503,
+  cancelled: 503,
+  not_fetched: 404,
+};
+
+const maxLines = 8;
+const maxTextBytes = 650;
+
+/** Never throws. */
+export function answerFor(error: unknown, negativeMaxAgeS: number): ErrorAnswer {
+  if (error instanceof InvalidRequestError) {
+    return { status: 400, text: line(error.message), headers: noStore, unexpected: false };
+  }
+  if (error instanceof SourcesFailure) return sourcesAnswer(error, negativeMaxAgeS);
+  if (error instanceof ModferryError && error.code === 'rotten') {
+    return { status: 502, text: line(error.message), headers: noStore, unexpected: true };
+  }
+  if (error instanceof ModferryError && (error.code === 'disk_full' || error.code === 'read_only')) {
+    return { status: 503, text: line(error.message), headers: { ...noStore, 'retry-after': '10' }, unexpected: true };
+  }
+  return {
+    status: 500,
+    text: 'modferry failed while answering; its log has the details under this request id\n',
+    headers: noStore,
+    unexpected: true,
+  };
+}
+
+const noStore = { 'cache-control': 'no-store' };
+
+function sourcesAnswer(failure: SourcesFailure, negativeMaxAgeS: number): ErrorAnswer {
+  const status = statusOf[failure.code];
+  const headers: Record<string, string> = { ...noStore };
+  const cacheable = failure.isAbsence && !failure.partial && failure.outcomes.length > 0;
+  if (cacheable) headers['cache-control'] = `public, max-age=${negativeMaxAgeS}`;
+  if (status === 503) headers['retry-after'] = failure.code === 'disk_full' ? '10' : '2';
+  return { status, text: textOf(failure), headers, unexpected: false };
+}
+
+function textOf(failure: SourcesFailure): string {
+  const lines = [line(failure.message), ...failure.outcomes.map(outcomeLine)];
+  const shown = lines.length > maxLines ? [...lines.slice(0, maxLines - 1), 'and more sources\n'] : lines;
+  let text = '';
+  for (const each of shown) {
+    if (Buffer.byteLength(text) + Buffer.byteLength(each) > maxTextBytes) break;
+    text += each;
+  }
+  return text;
+}
+
+/** One line for one source: its name, what happened, how long it took. */
+function outcomeLine(outcome: SourceOutcome): string {
+  const took = outcome.tookMs < 1000 ? `${Math.round(outcome.tookMs)} ms` : `${(outcome.tookMs / 1000).toFixed(1)} s`;
+  return line(`${outcome.source}: ${outcome.message} (${took})`, 120);
+}
+
+function line(text: string, max = 300): string {
+  // The client shows only printable text, and stops at the first empty line.
+  return `${messageOf(new Error(text), max).replaceAll(/[^\P{C}\t]/gu, '?')}\n`;
+}

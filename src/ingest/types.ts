@@ -1,0 +1,74 @@
+/**
+ * What ingest is given and what it tells: options, the failure it raises, the events it emits. A failure carries
+ * the outcome of every source asked, so that the client's error text can name each one.
+ */
+import type { ArtifactKey, ModulePath } from '../gomod/types.ts';
+import { ModferryError } from '../lib/errors.ts';
+import type { SourceOutcome } from '../upstream/types.ts';
+
+export interface IngestOptions {
+  /** Nothing is sent before this time unless it is verified (design rule 2). */
+  readonly holdMs: number;
+  /** How much of a streaming zip is held back until it is verified and published. */
+  readonly tailBytes: number;
+  readonly firstByteMs: { readonly meta: number; readonly zip: number };
+  readonly lastHopeMs: number;
+  readonly limits: {
+    readonly zipBytes: number;
+    readonly inflatedBytes: number;
+    readonly modBytes: number;
+    readonly infoBytes: number;
+  };
+  /** Fills of client requests at once in this process; more wait. */
+  readonly concurrency: number;
+  /** Bodies kept in memory when the disk takes no more (ruling 15), in all. */
+  readonly passThroughMemoryBytes: number;
+}
+
+/** How a fill ended without a file: the table in `http/` turns the kind into a status. */
+export type FailureKind =
+  | 'absent'
+  | 'gone'
+  | 'failed'
+  | 'timeout'
+  | 'unavailable'
+  | 'loop'
+  | 'disk_full'
+  | 'overload'
+  | 'cancelled'
+  | 'not_fetched';
+
+export class SourcesFailure extends ModferryError<FailureKind> {
+  readonly outcomes: readonly SourceOutcome[];
+  /** An absence while another source failed: remembered for a short time only (ruling 1). */
+  readonly partial: boolean;
+
+  constructor(
+    kind: FailureKind,
+    message: string,
+    outcomes: readonly SourceOutcome[] = [],
+    options: { partial?: boolean; cause?: unknown } = {},
+  ) {
+    super(kind, message, { cause: options.cause });
+    this.outcomes = outcomes;
+    this.partial = options.partial ?? false;
+  }
+
+  get isAbsence(): boolean {
+    return this.code === 'absent' || this.code === 'gone';
+  }
+}
+
+export interface IngestEvents {
+  /** Durable and visible. */
+  published: { key: ArtifactKey; sizeBytes: number; source: string; byLookAhead: boolean };
+  /** Another process published other bytes under this name first (ruling 13); theirs stay. */
+  conflict: { key: ArtifactKey; storedSha256: string; offeredSha256: string; source: string };
+  /** A source's bytes were refused. */
+  refused: { key: ArtifactKey; source: string; reason: string };
+  /** A listed version that every source refuses, the one that listed it included (ruling 6). */
+  withdrawn: { path: ModulePath; version: string; source: string };
+  publishFailed: { key: ArtifactKey; code: string; message: string };
+  passedThrough: { key: ArtifactKey; reason: string };
+  lookAhead: { what: 'started' | 'used' | 'wasted' | 'dropped'; key: ArtifactKey; sizeBytes: number };
+}

@@ -1,0 +1,22 @@
+/** Time as an argument: nothing below the composition root reads the real clock or sets a real timer. */
+export interface Clock {
+  /** Wall clock, milliseconds since the epoch: for what is stored or shown. */
+  now(): number;
+  /** Monotonic milliseconds: for measuring and deadlines. */
+  monotonic(): number;
+  setTimeout(callback: () => void, delayMs: number): Timer;
+}
+
+export interface Timer {
+  cancel(): void;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  setTimeout(callback, delayMs) {
+    const handle = setTimeout(callback, delayMs);
+    handle.unref();
+    return { cancel: () => clearTimeout(handle) };
+  },
+};

@@ -1,0 +1,206 @@
+/**
+ * .info, .mod and .zip of a canonical version: from memory, from the store, or through ingest. Decides what an
+ * absence means for this key and for how long it is remembered.
+ */
+import { createHash } from 'node:crypto';
+import type { ArtifactKey, ModulePath, Version } from '../gomod/types.ts';
+import { type Ingest, nameOf } from '../ingest/ingest.ts';
+import { SourcesFailure } from '../ingest/types.ts';
+import type { Store } from '../store/store.ts';
+import type { ListService } from './list-service.ts';
+import type { LookAhead } from './look-ahead.ts';
+import type { NegativeCache } from './negative-cache.ts';
+import type { CachePolicy, FreshnessOptions, Reply, RequestContext } from './types.ts';
+import type { ZipMemory } from './zip-memory.ts';
+
+export interface ArtifactDeps {
+  readonly ingest: Ingest;
+  readonly store: Store;
+  readonly lists: ListService;
+  readonly lookAhead: LookAhead;
+  readonly negatives: NegativeCache;
+  readonly zips: ZipMemory;
+  freshness(): FreshnessOptions;
+  /** Throws SourcesFailure when no source may be asked for this module. */
+  requireSources(path: ModulePath): void;
+  onWithdrawn(path: ModulePath, version: Version, source: string): void;
+}
+
+const immutable: CachePolicy = { kind: 'immutable' };
+/** Rounds after another process or a cancelled look-ahead changed what is true; more than two never happened. */
+const maxRounds = 4;
+
+export class ArtifactService {
+  readonly #deps: ArtifactDeps;
+
+  constructor(deps: ArtifactDeps) {
+    this.#deps = deps;
+  }
+
+  /** Rejects with SourcesFailure, StoreError, or the context's abort reason. */
+  async get(key: ArtifactKey, context: RequestContext): Promise<Reply> {
+    const { ingest, lookAhead, negatives } = this.#deps;
+    const name = nameOf(key);
+    lookAhead.asked(key);
+    for (let round = 0; round < maxRounds; round += 1) {
+      const stored = await this.#stored(key, name);
+      if (stored !== undefined) {
+        if (key.ext === 'info' && !context.storedOnly) lookAhead.afterInfo(key.path, key.version);
+        return stored;
+      }
+      if (context.storedOnly) {
+        throw new SourcesFailure('not_fetched', `${name}: not stored, and fetching was not allowed`);
+      }
+      const negative = context.revalidate ? undefined : negatives.get(name);
+      if (negative !== undefined) throw negative;
+      this.#deps.requireSources(key.path);
+      try {
+        const reply =
+          key.ext === 'zip'
+            ? await this.#zip(key, context)
+            : await this.#small({ ...key, ext: key.ext }, context);
+        if (reply !== undefined) {
+          lookAhead.asked(key);
+          return reply;
+        }
+      } catch (error) {
+        const stopped =
+          error instanceof SourcesFailure && (error.code === 'cancelled' || error.code === 'not_fetched');
+        if (stopped && !context.signal.aborted && round + 1 < maxRounds) continue;
+        if (error instanceof SourcesFailure) await this.#remember(key, name, error);
+        throw error;
+      }
+    }
+    ingest.cancelMatching(key.path, key.version);
+    throw new SourcesFailure('overload', `${name}: the store changes too often; ask again`);
+  }
+
+  /** The bytes of a small artifact for other use cases, by the same way as for a client. */
+  async bytes(key: ArtifactKey & { ext: 'info' | 'mod' }, context: RequestContext): Promise<Buffer> {
+    const reply = await this.get(key, context);
+    if (reply.kind === 'bytes') return reply.body;
+    throw new TypeError('a small artifact is always ready bytes');
+  }
+
+  async #stored(key: ArtifactKey, name: string): Promise<Reply | undefined> {
+    const { store, zips } = this.#deps;
+    if (key.ext === 'zip') {
+      const zip = zips.get(name);
+      if (zip !== undefined) return zipReply(zip.body, zip.sha256, zip.modifiedAtMs, 'store');
+    }
+    const file = await store.open(key);
+    if (file === undefined) return undefined;
+    let keepOpen = false;
+    try {
+      if (key.ext === 'zip') {
+        const zip = await zips.asked(name, file);
+        if (zip !== undefined) return zipReply(zip.body, zip.sha256, zip.modifiedAtMs, 'store');
+        keepOpen = true;
+        return { kind: 'file', file, contentType: 'zip', cache: immutable, source: 'store' };
+      }
+      const body = await file.readAll();
+      return smallReply(key.ext, body, file.record.sha256, file.record.modifiedAtMs, 'store', true);
+    } finally {
+      if (!keepOpen) await file.close();
+    }
+  }
+
+  async #small(
+    key: ArtifactKey & { ext: 'info' | 'mod' },
+    context: RequestContext,
+  ): Promise<Reply | undefined> {
+    const { ingest, lookAhead, store } = this.#deps;
+    // The .mod was asked before: the graph is being downloaded, and .zip comes next for certain.
+    if (key.ext === 'info' && (await store.has({ ...key, ext: 'mod' }))) {
+      lookAhead.afterInfo(key.path, key.version);
+    }
+    const file = await ingest.small(key, { signal: context.signal, requestId: context.id });
+    if (file === 'stored') return undefined;
+    if (key.ext === 'info') lookAhead.afterInfo(key.path, key.version);
+    else lookAhead.afterMod(key.path, file.body);
+    return smallReply(key.ext, file.body, file.sha256, file.verifiedAtMs, `upstream:${file.source}`, false);
+  }
+
+  async #zip(key: ArtifactKey, context: RequestContext): Promise<Reply | undefined> {
+    const { ingest, lookAhead, zips } = this.#deps;
+    const follower = ingest.zip(key, { signal: context.signal, requestId: context.id });
+    let handedOver = false;
+    try {
+      const opened = await follower.open(context.wholeOnly, context.signal);
+      lookAhead.complete(key.path, key.version);
+      if (opened === 'stored') return undefined;
+      const { verified } = opened;
+      if (verified?.body !== undefined) {
+        zips.put(nameOf(key), {
+          body: verified.body,
+          sha256: verified.sha256,
+          modifiedAtMs: verified.verifiedAtMs,
+        });
+        const source = `upstream:${verified.source}`;
+        return zipReply(verified.body, verified.sha256, verified.verifiedAtMs, source);
+      }
+      handedOver = true;
+      return {
+        kind: 'growing',
+        follower,
+        opened,
+        contentType: 'zip',
+        cache: immutable,
+        source: verified === undefined ? 'upstream' : `upstream:${verified.source}`,
+      };
+    } finally {
+      if (!handedOver) follower.leave();
+    }
+  }
+
+  async #remember(key: ArtifactKey, name: string, failure: SourcesFailure): Promise<void> {
+    if (!failure.isAbsence) return;
+    const { negatives, lists } = this.#deps;
+    const freshness = this.#deps.freshness();
+    negatives.put(name, failure, failure.partial ? freshness.partialMs : freshness.negativeMs);
+    if (failure.partial || failure.outcomes.length === 0) return;
+    const lister = await lists.listedBy(key.path, key.version);
+    if (lister !== undefined && failure.outcomes.some((outcome) => outcome.source === lister)) {
+      lists.withdraw(key.path, key.version);
+      this.#deps.onWithdrawn(key.path, key.version, lister);
+    }
+  }
+}
+
+function smallReply(
+  ext: 'info' | 'mod',
+  body: Buffer,
+  sha256: string,
+  lastModifiedMs: number,
+  source: string,
+  keep: boolean,
+): Reply {
+  return {
+    kind: 'bytes',
+    body,
+    sha256,
+    lastModifiedMs,
+    contentType: ext === 'info' ? 'json' : 'text',
+    cache: immutable,
+    source,
+    keep,
+  };
+}
+
+function zipReply(body: Buffer, sha256: string, lastModifiedMs: number, source: string): Reply {
+  return {
+    kind: 'bytes',
+    body,
+    sha256,
+    lastModifiedMs,
+    contentType: 'zip',
+    cache: immutable,
+    source,
+    keep: false,
+  };
+}
+
+/** Lower-case hex SHA-256, for the ETag of computed bodies. */
+export function sha256Of(body: Buffer): string {
+  return createHash('sha256').update(body).digest('hex');
+}

@@ -1,0 +1,170 @@
+/**
+ * `@latest`: the highest of the sources' own answers; computed by Go's rule from what is listed and stored only
+ * when no source answers (ruling 6).
+ */
+import { checkInfo, parseInfo } from '../gomod/info-file.ts';
+import { parseGoModLax } from '../gomod/go-mod-file.ts';
+import { latestVersion } from '../gomod/latest.ts';
+import { escapePath } from '../gomod/module-path.ts';
+import type { ModulePath, Version } from '../gomod/types.ts';
+import { compareVersions, isPrerelease, isPseudoVersion } from '../gomod/version.ts';
+import { failureOf } from '../ingest/ingest.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Store } from '../store/store.ts';
+import { fanOut } from '../upstream/fan-out.ts';
+import type { Upstream } from '../upstream/types.ts';
+import type { ListService } from './list-service.ts';
+import { type Answer, Revalidating, type Windows } from './revalidating.ts';
+
+export interface LatestValue {
+  /** The .info as the winning source gave it, byte for byte. */
+  readonly body: string;
+  readonly version: string;
+  readonly source: string;
+}
+
+export interface LatestDeps {
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly lists: ListService;
+  upstreamsFor(path: ModulePath): readonly Upstream[];
+  isPrivate(path: ModulePath): boolean;
+  absenceHint(path: ModulePath): string | undefined;
+  windows(path: string): Windows;
+  readonly limitBytes: number;
+  readonly lastHopeMs: number;
+  /** The .info or .mod of a version, from the store or the sources. Rejects when it cannot be had. */
+  artifact(path: ModulePath, version: Version, ext: 'info' | 'mod', signal: AbortSignal): Promise<Buffer>;
+}
+
+export class LatestService {
+  readonly #deps: LatestDeps;
+  readonly #answers: Revalidating<LatestValue>;
+
+  constructor(deps: LatestDeps) {
+    this.#deps = deps;
+    this.#answers = new Revalidating<LatestValue>({
+      clock: deps.clock,
+      maxEntries: 10_000,
+      windows: (path) => deps.windows(path),
+      load: async (path) => {
+        const entry = await deps.store.readMutable(path as ModulePath, 'latest');
+        if (entry === undefined) return undefined;
+        const { version } = parseInfo(Buffer.from(entry.body));
+        const source = entry.sources[0] ?? 'store';
+        return { value: { body: entry.body, version, source }, confirmedAtMs: entry.confirmedAtMs };
+      },
+      fetch: (path, signal, requestId) => this.#fetch(path as ModulePath, signal, requestId),
+      save: (path, known) => {
+        void deps.store
+          .writeMutable(path as ModulePath, 'latest', {
+            body: known.value.body,
+            confirmedAtMs: known.confirmedAtMs,
+            sources: [known.value.source],
+          })
+          .catch(() => {});
+      },
+    });
+  }
+
+  /** Rejects with SourcesFailure when neither a source nor what is known gives an answer. */
+  get(
+    path: ModulePath,
+    ask: { signal: AbortSignal; revalidate: boolean; requestId?: string },
+  ): Promise<Answer<LatestValue>> {
+    return this.#answers.get(path, ask);
+  }
+
+  /** From what is kept or stored; asks no source. */
+  async stored(path: ModulePath, signal: AbortSignal): Promise<LatestValue | undefined> {
+    const kept = await this.#answers.peek(path);
+    if (kept !== undefined) return kept.value;
+    return this.#compute(path, signal, true);
+  }
+
+  refresh(path: ModulePath): void {
+    this.#answers.refresh(path);
+  }
+
+  forget(path: ModulePath): void {
+    this.#answers.forget(path);
+  }
+
+  async #fetch(path: ModulePath, signal: AbortSignal, requestId: string | undefined): Promise<LatestValue> {
+    const { answers, outcomes } = await fanOut({
+      upstreams: this.#deps.upstreamsFor(path),
+      target: `/${escapePath(path)}/@latest`,
+      signal,
+      clock: this.#deps.clock,
+      limitBytes: this.#deps.limitBytes,
+      lastHopeMs: this.#deps.lastHopeMs,
+      ...(requestId === undefined ? {} : { requestId }),
+      read: (body) => ({ body: body.toString('utf8'), version: checkInfo(path, 'latest', body).version }),
+    });
+    const best = answers
+      .map(({ upstream, value }) => ({ ...value, source: upstream }))
+      .sort((a, b) => compareForLatest(b.version, a.version))[0];
+    if (best !== undefined) return best;
+    const computed = await this.#compute(path, signal, false);
+    if (computed !== undefined) return computed;
+    throw failureOf(outcomes, {
+      path,
+      knownToExist: false,
+      isPrivate: this.#deps.isPrivate(path),
+      hint: this.#deps.absenceHint(path),
+      what: `${path}/@latest`,
+    });
+  }
+
+  async #compute(path: ModulePath, signal: AbortSignal, storedOnly: boolean): Promise<LatestValue | undefined> {
+    const listed = storedOnly ? await this.#deps.lists.stored(path) : await this.#deps.lists.known(path);
+    const stored = await this.#deps.store.completeVersions(path);
+    const versions = [...new Set([...listed, ...stored])];
+    const read = (version: string, ext: 'info' | 'mod'): Promise<Buffer> =>
+      storedOnly
+        ? readStored(this.#deps.store, path, version as Version, ext)
+        : this.#deps.artifact(path, version as Version, ext, signal);
+    const version = await latestVersion(versions, {
+      path,
+      goModOf: async (candidate) => {
+        try {
+          return parseGoModLax(await read(candidate, 'mod'));
+        } catch {
+          return undefined;
+        }
+      },
+    });
+    if (version === undefined) return undefined;
+    try {
+      const body = await read(version, 'info');
+      return { body: body.toString('utf8'), version, source: 'store' };
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+async function readStored(
+  store: Store,
+  path: ModulePath,
+  version: Version,
+  ext: 'info' | 'mod',
+): Promise<Buffer> {
+  const file = await store.open({ path, version, ext });
+  if (file === undefined) throw new Error('not stored');
+  try {
+    return await file.readAll();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Releases before pre-releases before pseudo-versions, then semantic order. */
+function compareForLatest(a: string, b: string): number {
+  return rank(a) - rank(b) || compareVersions(a, b);
+}
+
+function rank(version: string): number {
+  if (isPseudoVersion(version)) return 0;
+  return isPrerelease(version) ? 1 : 2;
+}

@@ -1,0 +1,186 @@
+/**
+ * `@v/list`: the union of what sources list and what is stored complete, in semantic order without
+ * pseudo-versions (ruling 14). Each source's list is kept apart, so that a source that fails does not take its
+ * versions away from the union.
+ */
+import type { ModulePath } from '../gomod/types.ts';
+import { formatList, parseList } from '../gomod/version-list.ts';
+import { escapePath } from '../gomod/module-path.ts';
+import { failureOf } from '../ingest/ingest.ts';
+import { SourcesFailure } from '../ingest/types.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Store } from '../store/store.ts';
+import type { Upstream } from '../upstream/types.ts';
+import { fanOut } from '../upstream/fan-out.ts';
+import { Revalidating, type Answer, type Windows } from './revalidating.ts';
+
+/** Versions by source name, each with the time it was confirmed. */
+export interface SourceLists {
+  readonly bySource: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface ListDeps {
+  readonly clock: Clock;
+  readonly store: Store;
+  upstreamsFor(path: ModulePath): readonly Upstream[];
+  isPrivate(path: ModulePath): boolean;
+  absenceHint(path: ModulePath): string | undefined;
+  windows(path: string): Windows;
+  readonly limitBytes: number;
+  readonly lastHopeMs: number;
+  /** A source answered after the reply was sent: the kept reply is out of date. */
+  onChanged(path: ModulePath): void;
+}
+
+/** How long a version that every source refuses stays out of the list (ruling 6). */
+const withdrawnMs = 10 * 60_000;
+const maxWithdrawn = 10_000;
+
+export class ListService {
+  readonly #deps: ListDeps;
+  readonly #lists: Revalidating<SourceLists>;
+  readonly #withdrawn = new Map<string, number>();
+
+  constructor(deps: ListDeps) {
+    this.#deps = deps;
+    this.#lists = new Revalidating<SourceLists>({
+      clock: deps.clock,
+      maxEntries: 10_000,
+      windows: (path) => deps.windows(path),
+      load: async (path) => {
+        const entry = await deps.store.readMutable(path as ModulePath, 'list');
+        const bySource = entry?.facts?.['bySource'];
+        if (entry === undefined || typeof bySource !== 'object' || bySource === null) return undefined;
+        return { value: { bySource: bySource as SourceLists['bySource'] }, confirmedAtMs: entry.confirmedAtMs };
+      },
+      fetch: (path, signal, requestId) => this.#fetch(path as ModulePath, signal, requestId),
+      save: (path, known) => {
+        void deps.store
+          .writeMutable(path as ModulePath, 'list', {
+            body: '',
+            confirmedAtMs: known.confirmedAtMs,
+            sources: Object.keys(known.value.bySource),
+            facts: { bySource: known.value.bySource },
+          })
+          .catch(() => {});
+      },
+    });
+  }
+
+  /** Rejects with SourcesFailure when no source answers and nothing is stored. */
+  async get(
+    path: ModulePath,
+    ask: { signal: AbortSignal; revalidate: boolean; requestId?: string },
+  ): Promise<{ versions: string[]; answer: Answer<SourceLists> | undefined; failure?: unknown }> {
+    try {
+      const answer = await this.#lists.get(path, ask);
+      return { versions: await this.#union(path, answer.value), answer };
+    } catch (error) {
+      if (ask.signal.aborted) throw error;
+      const stored = await this.stored(path);
+      if (stored.length === 0) throw error;
+      return { versions: stored, answer: undefined, failure: error };
+    }
+  }
+
+  /** Versions stored complete, tags only: what can be had without any source. */
+  async stored(path: ModulePath): Promise<string[]> {
+    return listVersions(await this.#deps.store.completeVersions(path));
+  }
+
+  /** What sources listed when last asked, and what is stored; asks nobody. */
+  async known(path: ModulePath): Promise<string[]> {
+    const known = await this.#lists.peek(path);
+    return known === undefined ? this.stored(path) : this.#union(path, known.value);
+  }
+
+  async isListed(path: ModulePath, version: string): Promise<boolean> {
+    return (await this.listedBy(path, version)) !== undefined;
+  }
+
+  /** The first source that lists the version. */
+  async listedBy(path: ModulePath, version: string): Promise<string | undefined> {
+    const known = await this.#lists.peek(path);
+    if (known === undefined) return undefined;
+    return Object.entries(known.value.bySource).find(([, versions]) => versions.includes(version))?.[0];
+  }
+
+  refresh(path: ModulePath): void {
+    this.#lists.refresh(path);
+  }
+
+  /** Takes a version out of the list for ten minutes. */
+  withdraw(path: ModulePath, version: string): void {
+    if (this.#withdrawn.size >= maxWithdrawn) {
+      const oldest = this.#withdrawn.keys().next();
+      if (oldest.done !== true) this.#withdrawn.delete(oldest.value);
+    }
+    this.#withdrawn.set(`${path}@${version}`, this.#deps.clock.monotonic() + withdrawnMs);
+    this.#deps.onChanged(path);
+  }
+
+  forget(path: ModulePath): void {
+    this.#lists.forget(path);
+  }
+
+  async #union(path: ModulePath, lists: SourceLists): Promise<string[]> {
+    const all = new Set(await this.#deps.store.completeVersions(path)) as Set<string>;
+    for (const versions of Object.values(lists.bySource)) for (const version of versions) all.add(version);
+    return listVersions(all).filter((version) => !this.#isWithdrawn(path, version));
+  }
+
+  #isWithdrawn(path: ModulePath, version: string): boolean {
+    const name = `${path}@${version}`;
+    const untilMs = this.#withdrawn.get(name);
+    if (untilMs === undefined) return false;
+    if (untilMs > this.#deps.clock.monotonic()) return true;
+    this.#withdrawn.delete(name);
+    return false;
+  }
+
+  async #fetch(path: ModulePath, signal: AbortSignal, requestId: string | undefined): Promise<SourceLists> {
+    const before = (await this.#lists.peek(path))?.value.bySource ?? {};
+    const collected: Record<string, string[]> = {};
+    const { answers, outcomes } = await fanOut({
+      upstreams: this.#deps.upstreamsFor(path),
+      target: `/${escapePath(path)}/@v/list`,
+      signal,
+      clock: this.#deps.clock,
+      limitBytes: this.#deps.limitBytes,
+      lastHopeMs: this.#deps.lastHopeMs,
+      ...(requestId === undefined ? {} : { requestId }),
+      read: (body) => parseList(body),
+      onLate: (upstream, versions) => {
+        collected[upstream] = versions;
+        this.#lists.refresh(path);
+      },
+    });
+    if (answers.length === 0) {
+      throw failureOf(outcomes, {
+        path,
+        knownToExist: Object.keys(before).length > 0,
+        isPrivate: this.#deps.isPrivate(path),
+        hint: this.#deps.absenceHint(path),
+        what: `${path}/@v/list`,
+      });
+    }
+    for (const { upstream, value } of answers) collected[upstream] = value;
+    // A source that failed now keeps what it listed before; one that says absent does not.
+    for (const outcome of outcomes) {
+      const earlier = before[outcome.source];
+      const failed = outcome.code !== 'ok' && outcome.code !== 'absent' && outcome.code !== 'gone';
+      if (failed && earlier !== undefined) collected[outcome.source] = [...earlier];
+    }
+    return { bySource: collected };
+  }
+}
+
+function listVersions(versions: Iterable<string>): string[] {
+  const text = formatList([...versions]);
+  return text === '' ? [] : text.trimEnd().split('\n');
+}
+
+/** An absence, whatever the reason: for callers that fall back to what is stored. */
+export function isAbsence(error: unknown): error is SourcesFailure {
+  return error instanceof SourcesFailure && error.isAbsence;
+}

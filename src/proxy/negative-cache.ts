@@ -1,0 +1,40 @@
+/** Absences that were agreed a moment ago (ruling 7), bounded in number: random names must not fill memory. */
+import { LRUCache } from 'lru-cache';
+import type { SourcesFailure } from '../ingest/types.ts';
+import type { Clock } from '../lib/clock.ts';
+
+const maxEntries = 10_000;
+
+export class NegativeCache {
+  readonly #clock: Clock;
+  readonly #entries = new LRUCache<string, { failure: SourcesFailure; untilMs: number }>({ max: maxEntries });
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get(name: string): SourcesFailure | undefined {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return undefined;
+    if (entry.untilMs > this.#clock.monotonic()) return entry.failure;
+    this.#entries.delete(name);
+    return undefined;
+  }
+
+  /** Keeps only absences; failures are never remembered as knowledge (design rule 1). */
+  put(name: string, failure: SourcesFailure, forMs: number): void {
+    if (!failure.isAbsence || forMs <= 0) return;
+    this.#entries.set(name, { failure, untilMs: this.#clock.monotonic() + forMs });
+  }
+
+  /** Forgets everything known of a module: after a purge or a publication. */
+  forget(modulePath: string): void {
+    for (const name of this.#entries.keys()) {
+      if (name.startsWith(`${modulePath}@`)) this.#entries.delete(name);
+    }
+  }
+
+  clear(): void {
+    this.#entries.clear();
+  }
+}

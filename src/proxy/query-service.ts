@@ -1,0 +1,131 @@
+/**
+ * Version queries through `.info`: a branch, a tag that is no canonical version, a commit prefix. The answer is
+ * whatever version a source resolves it to; it is mutable, and sources are asked in order.
+ */
+import { checkInfo } from '../gomod/info-file.ts';
+import { escapePath } from '../gomod/module-path.ts';
+import type { ModulePath, VersionQuery } from '../gomod/types.ts';
+import { escapeVersion } from '../gomod/version.ts';
+import { failureOf } from '../ingest/ingest.ts';
+import type { Clock } from '../lib/clock.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { Store } from '../store/store.ts';
+import { readBody } from '../upstream/read-body.ts';
+import { type Upstream, UpstreamError } from '../upstream/types.ts';
+import { Walk } from '../upstream/walk.ts';
+import { type Answer, Revalidating, type Windows } from './revalidating.ts';
+
+export interface QueryValue {
+  readonly body: string;
+  readonly source: string;
+}
+
+export interface QueryDeps {
+  readonly clock: Clock;
+  readonly store: Store;
+  upstreamsFor(path: ModulePath): readonly Upstream[];
+  isPrivate(path: ModulePath): boolean;
+  absenceHint(path: ModulePath): string | undefined;
+  windows(path: string): Windows;
+  readonly limitBytes: number;
+  readonly firstByteMs: number;
+  readonly lastHopeMs: number;
+}
+
+export class QueryService {
+  readonly #deps: QueryDeps;
+  readonly #answers: Revalidating<QueryValue>;
+
+  constructor(deps: QueryDeps) {
+    this.#deps = deps;
+    this.#answers = new Revalidating<QueryValue>({
+      clock: deps.clock,
+      maxEntries: 10_000,
+      windows: (key) => deps.windows(split(key).path),
+      load: async (key) => {
+        const { path, query } = split(key);
+        const entry = await deps.store.readMutable(path, `query:${query}`);
+        if (entry === undefined) return undefined;
+        return {
+          value: { body: entry.body, source: entry.sources[0] ?? 'store' },
+          confirmedAtMs: entry.confirmedAtMs,
+        };
+      },
+      fetch: (key, signal, requestId) => this.#fetch(key, signal, requestId),
+      save: (key, known) => {
+        const { path, query } = split(key);
+        void deps.store
+          .writeMutable(path, `query:${query}`, {
+            body: known.value.body,
+            confirmedAtMs: known.confirmedAtMs,
+            sources: [known.value.source],
+          })
+          .catch(() => {});
+      },
+    });
+  }
+
+  get(
+    path: ModulePath,
+    query: VersionQuery,
+    ask: { signal: AbortSignal; revalidate: boolean; requestId?: string },
+  ): Promise<Answer<QueryValue>> {
+    return this.#answers.get(`${path}@${query}`, ask);
+  }
+
+  async stored(path: ModulePath, query: VersionQuery): Promise<QueryValue | undefined> {
+    return (await this.#answers.peek(`${path}@${query}`))?.value;
+  }
+
+  refresh(path: ModulePath, query: VersionQuery): void {
+    this.#answers.refresh(`${path}@${query}`);
+  }
+
+  forget(path: ModulePath): void {
+    this.#answers.forgetAll(`${path}@`);
+  }
+
+  async #fetch(key: string, signal: AbortSignal, requestId: string | undefined): Promise<QueryValue> {
+    const { path, query } = split(key);
+    const walk = new Walk({
+      upstreams: this.#deps.upstreamsFor(path),
+      target: `/${escapePath(path)}/@v/${escapeVersion(query)}.info`,
+      answerClass: 'meta',
+      signal,
+      clock: this.#deps.clock,
+      firstByteMs: this.#deps.firstByteMs,
+      lastHopeMs: this.#deps.lastHopeMs,
+      ...(requestId === undefined ? {} : { requestId }),
+    });
+    try {
+      for (;;) {
+        const answer = await walk.next();
+        if (answer === undefined) {
+          throw failureOf(walk.outcomes, {
+            path,
+            knownToExist: false,
+            isPrivate: this.#deps.isPrivate(path),
+            hint: this.#deps.absenceHint(path),
+            what: `${path}@${query}`,
+          });
+        }
+        try {
+          const body = await readBody(answer, this.#deps.limitBytes);
+          checkInfo(path, query, body);
+          return { body: body.toString('utf8'), source: answer.upstream };
+        } catch (error) {
+          if (signal.aborted) throw error;
+          walk.refuse(answer, error instanceof UpstreamError ? error.code : 'refused', messageOf(error));
+        }
+      }
+    } finally {
+      walk.close();
+    }
+  }
+}
+
+function split(key: string): { path: ModulePath; query: VersionQuery } {
+  // A module path has no '@'; a query may.
+  const at = key.indexOf('@');
+  return { path: key.slice(0, at) as ModulePath, query: key.slice(at + 1) as VersionQuery };
+}

@@ -1,0 +1,61 @@
+/**
+ * Whole zips in memory, bounded: a zip asked twice lately is read once more and then served from one Buffer, which
+ * is several times faster than any file read. Sizes count against the configured bound.
+ */
+import { LRUCache } from 'lru-cache';
+import type { ArtifactFile } from '../store/store.ts';
+
+export interface ZipInMemory {
+  readonly body: Buffer;
+  readonly sha256: string;
+  readonly modifiedAtMs: number;
+}
+
+export class ZipMemory {
+  readonly #maxItemBytes: number;
+  readonly #zips: LRUCache<string, ZipInMemory> | undefined;
+  readonly #askedOnce = new LRUCache<string, true>({ max: 4_096 });
+  readonly #loading = new Set<string>();
+
+  /** `maxBytes` 0 switches it off. */
+  constructor(maxBytes: number, maxItemBytes: number) {
+    this.#maxItemBytes = Math.min(maxItemBytes, maxBytes);
+    if (maxBytes > 0) {
+      this.#zips = new LRUCache({ maxSize: maxBytes, sizeCalculation: (zip) => Math.max(1, zip.body.length) });
+    }
+  }
+
+  get bytes(): number {
+    return this.#zips?.calculatedSize ?? 0;
+  }
+
+  get(name: string): ZipInMemory | undefined {
+    return this.#zips?.get(name);
+  }
+
+  put(name: string, zip: ZipInMemory): void {
+    if (zip.body.length <= this.#maxItemBytes) this.#zips?.set(name, zip);
+  }
+
+  /** A stored zip was asked; the second time it is worth keeping, and `file` is read for it (and stays the caller's). */
+  async asked(name: string, file: ArtifactFile): Promise<ZipInMemory | undefined> {
+    const { sizeBytes, sha256, modifiedAtMs } = file.record;
+    if (this.#zips === undefined || sizeBytes > this.#maxItemBytes || this.#loading.has(name)) return undefined;
+    if (!this.#askedOnce.has(name)) {
+      this.#askedOnce.set(name, true);
+      return undefined;
+    }
+    this.#loading.add(name);
+    try {
+      const zip = { body: await file.readAll(), sha256, modifiedAtMs };
+      this.put(name, zip);
+      return zip;
+    } finally {
+      this.#loading.delete(name);
+    }
+  }
+
+  forget(prefix: string): void {
+    for (const name of this.#zips?.keys() ?? []) if (name.startsWith(prefix)) this.#zips?.delete(name);
+  }
+}

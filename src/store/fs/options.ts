@@ -1,0 +1,41 @@
+/** What the folder store is given: the composition root fills it from the configuration. */
+import type { Clock } from '../../lib/clock.ts';
+
+export interface FsStoreOptions {
+  /** The data folder, absolute. Made when absent. */
+  readonly folder: string;
+  readonly clock: Clock;
+  /** Part of the file system that may be full before storing stops (ruling 25). Default 0.95. */
+  readonly stopAt?: number;
+  /** A waiting process takes over when the holder's staged file did not grow for this time. Default 5 000. */
+  readonly claimStallMs?: number;
+  /** Records kept in memory, some 300 bytes each. Default 20 000. */
+  readonly recordCacheEntries?: number;
+  /** How long changes of one module gather before its list is written. Default 50. */
+  readonly listDelayMs?: number;
+  /** Publish by hard link. Default: probed at opening. False makes the folder unfit for sharing. */
+  readonly hardLinks?: boolean;
+}
+
+/** Resolves after `delayMs`, or rejects with the signal's reason. */
+export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) {
+      reject(reasonOf(signal));
+      return;
+    }
+    function onAbort(): void {
+      timer.cancel();
+      if (signal !== undefined) reject(reasonOf(signal));
+    }
+    const timer = clock.setTimeout(() => {
+      signal?.removeEventListener('abort', onAbort);
+      resolve();
+    }, delayMs);
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+function reasonOf(signal: AbortSignal): Error {
+  return signal.reason instanceof Error ? signal.reason : new Error('aborted');
+}

@@ -1,0 +1,145 @@
+/**
+ * Everything of the folder store that changes the folder: staging, publishing, claims, lists, purges, mutable
+ * answers. A folder that can only be read is opened without one.
+ */
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type { ArtifactKey } from '../../gomod/types.ts';
+import type { Claim, PublishFacts, PublishResult, PurgeEvent, Staged } from '../store.ts';
+import { toStoreError } from '../store-error.ts';
+import { Claims, stagedName } from './claims.ts';
+import { createFile, isErrno, OpenFile, unlinkIfAny } from './files.ts';
+import { FolderSync } from './folder-sync.ts';
+import type { Instance } from './instance.ts';
+import type { Journal } from './journal.ts';
+import { keyText, type Layout } from './layout.ts';
+import { Lists } from './lists.ts';
+import { Mutables } from './mutables.ts';
+import type { FsStoreOptions } from './options.ts';
+import { Publisher } from './publish.ts';
+import { type PurgeResult, purge } from './purge.ts';
+import type { Records } from './records.ts';
+import type { Space } from './space.ts';
+import { StagedFile } from './staged-file.ts';
+
+const defaultStallMs = 5_000;
+const defaultListDelayMs = 50;
+
+export interface WriterParts {
+  readonly options: FsStoreOptions;
+  readonly layout: Layout;
+  readonly instance: Instance;
+  readonly journal: Journal;
+  readonly records: Records;
+  readonly space: Space;
+  readonly hardLinks: boolean;
+}
+
+export class Writer {
+  readonly instance: Instance;
+  readonly mutables: Mutables;
+  readonly #parts: WriterParts;
+  readonly #folders = new FolderSync();
+  readonly #lists: Lists;
+  readonly #claims: Claims;
+  readonly #publisher: Publisher;
+
+  constructor(parts: WriterParts) {
+    const { options, layout, instance } = parts;
+    const { clock } = options;
+    this.#parts = parts;
+    this.instance = instance;
+    this.mutables = new Mutables(layout, instance.staging);
+    this.#lists = new Lists({
+      layout,
+      clock,
+      dirty: instance.dirty,
+      staging: instance.staging,
+      delayMs: options.listDelayMs ?? defaultListDelayMs,
+    });
+    const stallMs = options.claimStallMs ?? defaultStallMs;
+    this.#claims = new Claims({ layout, clock, instance, stallMs, hardLinks: parts.hardLinks });
+    this.#publisher = new Publisher({ ...parts, clock, folders: this.#folders, lists: this.#lists });
+    instance.start({
+      adopt: async (left) => {
+        await this.#lists.adopt(left.dirty);
+        await this.#claims.removeAllOf(left.instance);
+      },
+    });
+  }
+
+  async stage(key: ArtifactKey): Promise<Staged> {
+    const { space, journal } = this.#parts;
+    try {
+      await space.check();
+      const file = await this.#create(key);
+      try {
+        const fence = await journal.raise(key);
+        return new StagedFile(file, fence, {
+          publish: (staged, facts) => this.#publish(key, staged, facts),
+          closed: (staged) => journal.lower(staged.fence),
+        });
+      } catch (error) {
+        await unlinkIfAny(file.path);
+        await file.close();
+        throw error;
+      }
+    } catch (error) {
+      throw toStoreError(error, `stage ${keyText(key)}`);
+    }
+  }
+
+  claim(key: ArtifactKey): Promise<Claim> {
+    return this.#claims.claim(key);
+  }
+
+  purge(event: PurgeEvent): Promise<PurgeResult> {
+    return purge(event, {
+      ...this.#parts,
+      folders: this.#folders,
+      lists: this.#lists,
+      mutables: this.mutables,
+    });
+  }
+
+  /** A file can be made in staging and there is space: what stage() would ask. */
+  async probe(): Promise<boolean> {
+    const file = join(this.instance.staging, `probe-${randomBytes(8).toString('hex')}`);
+    try {
+      await this.#parts.space.check();
+      await createFile(file, '1');
+      await unlinkIfAny(file);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Resolves when dead neighbours are cleared away and every list is written. */
+  async idle(): Promise<void> {
+    await this.instance.swept();
+    await this.#lists.idle();
+  }
+
+  /** Writes the lists that are due and removes this process's folder. */
+  async close(): Promise<void> {
+    await this.instance.swept();
+    const upToDate = await this.#lists.idle();
+    this.#lists.stop();
+    await this.instance.close({ keepMarkers: !upToDate });
+  }
+
+  #publish(key: ArtifactKey, staged: StagedFile, facts: PublishFacts): Promise<PublishResult> {
+    return this.#publisher.publish(key, staged, facts);
+  }
+
+  async #create(key: ArtifactKey): Promise<OpenFile> {
+    const name = join(this.instance.staging, stagedName(key));
+    try {
+      return await OpenFile.open(name, 'wx+');
+    } catch (error) {
+      if (!isErrno(error, 'EEXIST')) throw error;
+      return await OpenFile.open(`${name}.${randomBytes(8).toString('hex')}`, 'wx+');
+    }
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * The store: where published artifacts, their records and the mutable answers live. This file is the border; an
+ * implementation (`fs/` first) passes `store.contract.ts` whole. It knows nothing of HTTP or upstreams and
+ * judges no content: what is published was verified before.
+ */
+import type { ArtifactKey, ModulePath, Version } from '../gomod/types.ts';
+
+/** What modferry knows of one published artifact. Rebuildable from the artifact itself except for provenance. */
+export interface ArtifactRecord {
+  readonly sizeBytes: number;
+  /** Lower-case hex SHA-256 of the file's bytes; the strong ETag is made of it. */
+  readonly sha256: string;
+  /** `h1:` hash: of the tree for a zip, of go.mod for a .mod; absent for .info. */
+  readonly h1?: string;
+  /** Which source it came from: an upstream's name, `import`, or `unknown` when rebuilt. */
+  readonly source: string;
+  /** When it was published, milliseconds since the epoch. */
+  readonly storedAtMs: number;
+  /** Modification time of the stored file in whole milliseconds, to notice a file changed behind our back. */
+  readonly modifiedAtMs: number;
+}
+
+/** A published artifact, open for reading. Close it; closing twice is harmless. */
+export interface ArtifactFile {
+  readonly record: ArtifactRecord;
+  /** Reads up to `length` bytes at `position` into `target` from its start; resolves to the count, 0 at the end. */
+  readAt(target: Buffer, length: number, position: number): Promise<number>;
+  /** The whole file in one Buffer of its own. For small artifacts and the hot cache. */
+  readAll(): Promise<Buffer>;
+  close(): Promise<void>;
+}
+
+export type PublishResult =
+  | { readonly outcome: 'published'; readonly record: ArtifactRecord }
+  /** Another writer was first with equal content (ruling 13): success. */
+  | { readonly outcome: 'present'; readonly record: ArtifactRecord }
+  /** Another writer was first with different content. The first bytes stay. */
+  | { readonly outcome: 'conflict'; readonly record: ArtifactRecord; readonly offered: string };
+
+/** A file that is being received. Nobody but its owner and its followers sees it before `publish`. */
+export interface Staged {
+  /** Absolute path, so that a worker thread can open it. */
+  readonly file: string;
+  /** Bytes accepted by `write` so far (all readable through `readAt`once `write` has resolved). */
+  readonly sizeBytes: number;
+  /** Appends chunks in order. Rejects with StoreError `disk_full`, `io`. The chunks may be reused when it resolves. */
+  write(chunks: readonly Uint8Array[]): Promise<void>;
+  readAt(target: Buffer, length: number, position: number): Promise<number>;
+  /**
+   * fsync, create under the final name without overwriting, fsync the folder; for a zip also `.ziphash` from
+   * `facts.h1`. When it resolves the artifact is durable and visible. The staged name is gone in any case, but
+   * `readAt` works until `close`.
+   */
+  publish(facts: PublishFacts): Promise<PublishResult>;
+  /** Closes and removes what was not published. Idempotent, never rejects. */
+  close(): Promise<void>;
+}
+
+export interface PublishFacts {
+  readonly sha256: string;
+  readonly h1?: string;
+  readonly source: string;
+  readonly signal?: AbortSignal;
+}
+
+/** A mutable answer (list, latest, resolved query) as the sources gave it. */
+export interface MutableEntry {
+  /** Exact body to serve or to merge. */
+  readonly body: string;
+  /** When a source last confirmed it, milliseconds since the epoch. */
+  readonly confirmedAtMs: number;
+  /** Names of the sources that answered. */
+  readonly sources: readonly string[];
+  /** Free facts of the owner, e.g. upstream lists by source. Plain JSON. */
+  readonly facts?: Readonly<Record<string, unknown>>;
+}
+
+/** `list`, `latest`, or `query:NAME` (NAME unescaped). */
+export type MutableName = 'list' | 'latest' | `query:${string}`;
+
+/** The right to fill one artifact, shared between all processes on one folder (ruling 24). It only saves work. */
+export type Claim =
+  | { readonly holder: 'us'; release(): Promise<void> }
+  | {
+      readonly holder: 'other';
+      /**
+       * Resolves `published` when the artifact appears, `released` when the holder gave up, `stalled` when the
+       * holder died or its staged file did not grow for the stall time. Rejects only with the signal's reason.
+       * After `released` and `stalled` the right is free: call `claim` again, one of the waiters gets it.
+       */
+      wait(signal: AbortSignal): Promise<'published' | 'released' | 'stalled'>;
+    };
+
+export interface PurgeEvent {
+  readonly path: ModulePath;
+  /** Absent: every version and all mutable answers of the module. */
+  readonly version?: Version;
+}
+
+export interface VersionEntry {
+  readonly path: ModulePath;
+  readonly version: Version;
+  readonly artifacts: Partial<Record<ArtifactKey['ext'], ArtifactRecord>>;
+}
+
+export interface StoreSpace {
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+}
+
+export type StoreErrorCode =
+  | 'disk_full'
+  | 'io'
+  | 'read_only'
+  | 'bad_format'
+  | 'in_use'
+  /** A purge of this key was ordered after `stage`: what was being filled must not come back. */
+  | 'purged'
+  /** Our own copy is not what was published (ruling 9): size or time differ from the record, and so does the hash. */
+  | 'rotten';
+
+export interface Store {
+  /** What it is and where, for the start-up text. */
+  readonly description: string;
+  /** Sentences an operator should read at start, e.g. what this folder cannot share. */
+  readonly warnings: readonly string[];
+  /**
+   * Opens a published artifact; undefined when absent. A size or time that differs from the record re-hashes;
+   * rejects with StoreError `rotten` when the hash differs too.
+   */
+  open(key: ArtifactKey): Promise<ArtifactFile | undefined>;
+  /** Cheap existence check (one stat). */
+  has(key: ArtifactKey): Promise<boolean>;
+  /** Rejects with StoreError `disk_full` at or above the stop-at mark (ruling 25) or when the disk says so. */
+  stage(key: ArtifactKey): Promise<Staged>;
+  claim(key: ArtifactKey): Promise<Claim>;
+  /** Versions of which .info, .mod and .zip are all stored, in no promised order, pseudo-versions included. */
+  completeVersions(path: ModulePath): Promise<Version[]>;
+  readMutable(path: ModulePath, name: MutableName): Promise<MutableEntry | undefined>;
+  /** Atomic replace; not fsynced (it can be asked for again). Rejects with StoreError. */
+  writeMutable(path: ModulePath, name: MutableName, entry: MutableEntry): Promise<void>;
+  /** Removes artifacts, records, list line and mutable answers; tells every process on the folder within 1 s. */
+  purge(event: PurgeEvent): Promise<{ removedVersions: number; removedBytes: number }>;
+  /** Purges by this or any other process; one purge may be told twice. Returns the unsubscribe. */
+  onPurge(listener: (event: PurgeEvent) => void): () => void;
+  /** Walks everything stored, module by module, without holding it in memory. */
+  versions(under?: ModulePath): AsyncIterable<VersionEntry>;
+  space(): Promise<StoreSpace>;
+  /** True when staging and publishing work now (readiness). */
+  writable(): Promise<boolean>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,107 @@
+/**
+ * The border of `upstream/`: what the rest of modferry may ask of an upstream, and what comes back. Health,
+ * breakers, hedging and resume grow behind these types; callers do not change.
+ */
+import { ModferryError } from '../lib/errors.ts';
+
+/** What is fetched, for timeouts and limits: small text or a module zip. */
+export type AnswerClass = 'meta' | 'zip';
+
+export interface UpstreamRequest {
+  /** Path under the upstream's base, already escaped by Go's rules and starting with `/`. */
+  readonly target: string;
+  readonly answerClass: AnswerClass;
+  readonly signal: AbortSignal;
+  /** Id of the client request this one serves; sent as `X-Request-Id`. */
+  readonly requestId?: string;
+  /**
+   * Instance ids of the modferries this request has already passed through, oldest first. Without them a circle of
+   * two would not be noticed. Ours is added when the request is sent.
+   */
+  readonly via?: readonly string[];
+  /** Look-ahead and other background work yields to real requests. Default `normal`. */
+  readonly priority?: 'normal' | 'low';
+}
+
+/** A 200 answer whose body is still to be read. Exactly one of reading to the end or `cancel` must happen. */
+export interface UpstreamAnswer {
+  readonly upstream: string;
+  /** Length the upstream declared, if it did. */
+  readonly contentLength: number | undefined;
+  readonly contentType: string;
+  readonly etag: string | undefined;
+  readonly lastModified: string | undefined;
+  /** Milliseconds from asking to the status line. */
+  readonly firstByteMs: number;
+  /** Bytes as sent (identity coding). Ends only when complete; throws UpstreamError when cut, stalled or too short. */
+  readonly body: AsyncIterable<Buffer>;
+  /** Drops the body. Idempotent. */
+  cancel(): void;
+}
+
+export type UpstreamErrorCode =
+  | 'absent' // 404
+  | 'gone' // 410
+  | 'dns'
+  | 'connect'
+  | 'tls'
+  | 'proxy'
+  | 'timeout' // no first byte, or no progress, in time
+  | 'reset'
+  | 'truncated'
+  | 'status' // any other status than 200, 404, 410
+  | 'redirect' // too many, or one that is not allowed
+  | 'protocol' // not HTTP, bad headers, content coding
+  | 'busy' // its places and its queue are full: it was not asked
+  | 'loop' // our own request came back (508)
+  | 'refused' // content the caller rejected: HTML, too large, failed verification
+  | 'aborted'; // the caller's signal
+
+/** Why one upstream did not give a good answer. Carries no secret. */
+export class UpstreamError extends ModferryError<UpstreamErrorCode> {
+  readonly upstream: string;
+  /** Status received, when there was one. */
+  readonly status: number | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    upstream: string,
+    code: UpstreamErrorCode,
+    message: string,
+    options: { status?: number; retryAfterMs?: number; cause?: unknown } = {},
+  ) {
+    super(code, message, { cause: options.cause, fields: { upstream } });
+    this.upstream = upstream;
+    this.status = options.status;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+
+  /** 404 and 410 are knowledge; everything else is a failure (design rule 1). */
+  get isAbsence(): boolean {
+    return this.code === 'absent' || this.code === 'gone';
+  }
+}
+
+/** One GOPROXY server we fetch from. */
+export interface Upstream {
+  /** Short, unique, shown in texts, logs and metrics; never with credentials. */
+  readonly name: string;
+  /** Declared private: private module paths may be asked of it (ruling 3). */
+  readonly isPrivate: boolean;
+  /**
+   * True where Go's own `,` rule is kept (ruling 2): an error stops the walk, and what it has is not asked further on.
+   */
+  readonly stopsOnError: boolean;
+  /** Resolves at the status line of a 200; rejects with UpstreamError for everything else. */
+  fetch(request: UpstreamRequest): Promise<UpstreamAnswer>;
+  close(): Promise<void>;
+}
+
+/** What one source said within one request: a line of the error body. */
+export interface SourceOutcome {
+  readonly source: string;
+  readonly code: UpstreamErrorCode | 'ok';
+  readonly message: string;
+  readonly tookMs: number;
+  readonly status?: number;
+}

@@ -1,0 +1,118 @@
+/**
+ * Raw inflate in two forms: small entries in one synchronous call, large ones in bounded pieces. Both know how many
+ * compressed bytes the deflate stream really took, which a zip's own sizes may misstate.
+ */
+import { createInflateRaw, inflateRawSync } from 'node:zlib';
+import type { InflateRaw } from 'node:zlib';
+
+import { errnoOf, messageOf } from '../lib/errors.ts';
+import { ZipError } from './zip-types.ts';
+
+/** An inflated entry and the count of compressed bytes that made it. */
+export interface Inflated {
+  readonly data: Buffer;
+  readonly consumedBytes: number;
+}
+
+/**
+ * Inflates a whole deflate stream. Throws ZipError `bad_size` when it gives more than `maxBytes`, `bad_data` when
+ * it is damaged or incomplete. `expectedBytes` sizes the output buffer.
+ */
+export function inflateWhole(raw: Buffer, expectedBytes: number, maxBytes: number): Inflated {
+  try {
+    const answer = inflateRawSync(raw, {
+      // One byte more than expected: a full buffer would cost a second one.
+      chunkSize: Math.max(64, expectedBytes + 1),
+      maxOutputLength: Math.max(1, maxBytes),
+      info: true,
+    }) as unknown as { buffer: Buffer; engine: { bytesWritten: number } };
+    return { data: answer.buffer, consumedBytes: answer.engine.bytesWritten };
+  } catch (error) {
+    throw inflateError(error);
+  }
+}
+
+function inflateError(error: unknown): ZipError {
+  if (error instanceof ZipError) return error;
+  if (errnoOf(error) === 'ERR_BUFFER_TOO_LARGE') {
+    return new ZipError('bad_size', 'it inflates to more bytes than declared', { cause: error });
+  }
+  return new ZipError('bad_data', `its deflate stream is damaged (${messageOf(error)})`, { cause: error });
+}
+
+const outputChunkBytes = 64 * 1024;
+
+/** Inflates piece by piece; memory is one input piece and a few output pieces. */
+export class StreamInflater {
+  readonly #engine: InflateRaw;
+  readonly #ended: Promise<void>;
+  #fedBytes = 0;
+  #failure: unknown;
+  #onFailure: ((error: unknown) => void) | undefined;
+
+  /** `onData` gets the output in order; what it throws fails the `write` or `finish` under way. */
+  constructor(onData: (data: Buffer) => void) {
+    this.#engine = createInflateRaw({ chunkSize: outputChunkBytes });
+    this.#engine.on('data', (data: Buffer) => {
+      try {
+        onData(data);
+      } catch (error) {
+        this.#fail(error);
+        this.#engine.destroy();
+      }
+    });
+    this.#engine.on('error', (error) => this.#fail(inflateError(error)));
+    this.#ended = new Promise((resolve) => this.#engine.once('end', resolve));
+  }
+
+  /** Compressed bytes taken so far; exact once the stream has ended. */
+  get consumedBytes(): number {
+    return this.#engine.bytesWritten;
+  }
+
+  /**
+   * Feeds a piece, which may be reused when this resolves. Resolves to true when the deflate stream ended before
+   * the piece did; a stream that ends exactly with the piece shows only at the next one or at `finish`.
+   */
+  async write(piece: Buffer): Promise<boolean> {
+    this.#fedBytes += piece.length;
+    await this.#guard((done) => {
+      this.#engine.write(piece, (error) => {
+        if (error) this.#fail(inflateError(error));
+        done();
+      });
+    });
+    if (this.#engine.bytesWritten >= this.#fedBytes) return false;
+    await this.#guard((done) => void this.#ended.then(done));
+    return true;
+  }
+
+  /** Says that no more comes. Rejects with ZipError `bad_data` when the stream is not complete. */
+  async finish(): Promise<void> {
+    await this.#guard((done) => {
+      void this.#ended.then(done);
+      this.#engine.end();
+    });
+  }
+
+  /** Frees the native memory at once. Idempotent. */
+  close(): void {
+    this.#engine.destroy();
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#onFailure?.(this.#failure);
+  }
+
+  async #guard(start: (done: () => void) => void): Promise<void> {
+    if (this.#failure === undefined) {
+      await new Promise<void>((resolve, reject) => {
+        this.#onFailure = reject;
+        start(resolve);
+      });
+      this.#onFailure = undefined;
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * The rules on names and sizes that make a set of files a module, as golang.org/x/mod/zip's checkZip has them, and
+ * the `h1:` hash over that set (dirhash.Hash1). It sees names, sizes and SHA-256 sums and knows nothing of the zip
+ * format, so that the random-access check and the stream check share it.
+ */
+import { hash } from 'node:crypto';
+
+import { filePathFault, foldName } from './file-path.ts';
+import { defaultZipLimits, quoteName, ZipError } from './zip-types.ts';
+import type { ZipLimits, ZipTarget } from './zip-types.ts';
+
+const surrogate = /[\ud800-\udfff]/;
+
+/** SHA-256 of nothing: what a directory entry adds to the h1 hash. */
+export const emptySha256 = hash('sha256', '', 'hex');
+
+export class ModuleTree {
+  readonly limits: ZipLimits;
+  readonly #prefix: string;
+  /** Folded path → the path itself, with a trailing slash for a directory. */
+  readonly #seen = new Map<string, string>();
+  readonly #lines: { name: string; sha256: string }[] = [];
+  #totalBytes = 0;
+
+  constructor(target: ZipTarget) {
+    const limits: Record<string, number> = { ...defaultZipLimits };
+    for (const [name, value] of Object.entries(target.limits ?? {})) {
+      if (value !== undefined) limits[name] = value;
+    }
+    this.limits = limits as unknown as ZipLimits;
+    this.#prefix = `${target.path}@${target.version}/`;
+  }
+
+  /**
+   * Takes an entry in by its name. Throws ZipError when the name breaks a rule.
+   * @returns the path below the module root; empty for the root, with a trailing slash for a directory
+   */
+  admit(name: string): string {
+    if (!name.startsWith(this.#prefix)) {
+      throw new ZipError(
+        'bad_prefix',
+        `Entry ${quoteName(name)} is not below ${quoteName(this.#prefix)}, as every file of a module zip must be.`,
+      );
+    }
+    const relative = name.slice(this.#prefix.length);
+    if (relative === '') return relative;
+    const isDirectory = relative.endsWith('/');
+    const path = isDirectory ? relative.slice(0, -1) : relative;
+    const fault = filePathFault(path);
+    if (fault !== undefined) {
+      throw new ZipError('bad_name', `Entry ${quoteName(name)} has a name Go refuses: ${fault}.`);
+    }
+    this.#checkCollision(path, isDirectory);
+    if (!isDirectory) checkGoModPlace(path, name);
+    return relative;
+  }
+
+  /** Bytes a file may still inflate to under every limit. */
+  allowanceBytes(relative: string): number {
+    return Math.min(this.limits.inflatedBytes - this.#totalBytes, this.#ownLimitBytes(relative));
+  }
+
+  /** Counts a file's size. Throws ZipError `too_large`. */
+  addSize(relative: string, sizeBytes: number): void {
+    if (sizeBytes > this.#ownLimitBytes(relative)) {
+      throw new ZipError('too_large', `File ${relative} is larger than ${this.#ownLimitBytes(relative)} bytes, Go's limit.`);
+    }
+    this.#totalBytes += sizeBytes;
+    if (this.#totalBytes > this.limits.inflatedBytes) throw this.sumTooLarge();
+  }
+
+  /** The error for files that together inflate to more than is allowed. */
+  sumTooLarge(): ZipError {
+    return new ZipError('too_large', `The files together inflate to more than ${this.limits.inflatedBytes} bytes.`);
+  }
+
+  /** Records the hash of an entry's content. `name` is the full name, `sha256` lower-case hex. */
+  addHash(name: string, sha256: string): void {
+    this.#lines.push({ name, sha256 });
+  }
+
+  /** Sum of the sizes counted so far. */
+  get totalBytes(): number {
+    return this.#totalBytes;
+  }
+
+  /** The `h1:` hash of all entries recorded. */
+  h1(): string {
+    const lines = this.#lines;
+    // Go sorts by UTF-8 bytes. That is the order of UTF-16 units too, except around surrogates.
+    if (lines.some((line) => surrogate.test(line.name))) {
+      lines.sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+    } else {
+      lines.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+    }
+    return hash1(lines);
+  }
+
+  #ownLimitBytes(relative: string): number {
+    if (relative === 'go.mod') return this.limits.goModBytes;
+    return relative === 'LICENSE' ? this.limits.licenseBytes : Number.MAX_SAFE_INTEGER;
+  }
+
+  #checkCollision(path: string, isDirectory: boolean): void {
+    const folded = foldName(path);
+    const known = this.#seen.get(folded);
+    const own = isDirectory ? `${path}/` : path;
+    if (known === undefined) {
+      this.#seen.set(folded, own);
+      const slash = path.lastIndexOf('/');
+      if (slash > 0) this.#checkCollision(path.slice(0, slash), true);
+      return;
+    }
+    if (known === own) {
+      // A directory may come again, and its parents were checked when it came first.
+      if (isDirectory) return;
+      throw new ZipError('duplicate_name', `File ${quoteName(path)} is in the zip more than once.`);
+    }
+    const other = known.endsWith('/') ? known.slice(0, -1) : known;
+    if (other === path) {
+      throw new ZipError('file_and_directory', `Entry ${quoteName(path)} is both a file and a directory.`);
+    }
+    throw new ZipError(
+      'case_collision',
+      `Entries ${quoteName(other)} and ${quoteName(path)} are the same name where case does not count.`,
+    );
+  }
+}
+
+/** dirhash.Hash1 over lines that are already sorted. */
+export function hash1(lines: readonly { readonly name: string; readonly sha256: string }[]): string {
+  const text = lines.map((line) => `${line.sha256}  ${line.name}\n`).join('');
+  return `h1:${hash('sha256', text, 'base64')}`;
+}
+
+function checkGoModPlace(path: string, name: string): void {
+  const base = path.slice(path.lastIndexOf('/') + 1);
+  if (base.length !== 6 || foldName(base) !== 'go.mod' || path === 'go.mod') return;
+  throw new ZipError(
+    'go_mod_misplaced',
+    `Entry ${quoteName(name)}: a go.mod may stand only in the module's root, in lower case.`,
+  );
+}
