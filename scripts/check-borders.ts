@@ -15,13 +15,13 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   http: ['lib', 'gomod', 'store', 'upstream', 'ingest', 'proxy'],
   config: ['lib'],
   telemetry: ['lib', 'gomod', 'ingest'],
+  service: ['*'],
   cli: ['*'],
-  '.': ['*'],
 };
 
 /** Adapters are known to the composition root and the commands only. */
 const adapters: Readonly<Record<string, readonly string[]>> = {
-  'store/fs': ['store', 'cli', '.'],
+  'store/fs': ['store', 'cli', 'service'],
 };
 
 export function faultsIn(files: readonly { file: string; text: string }[]): string[] {

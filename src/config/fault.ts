@@ -20,6 +20,8 @@ export interface PathFault {
   readonly path: readonly PropertyKey[];
   readonly wrong: string;
   readonly right: string;
+  /** The key itself is wrong, not its value. Default false. */
+  readonly atKey?: boolean;
 }
 
 export interface ConfigFault {

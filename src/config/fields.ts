@@ -198,5 +198,5 @@ function choiceInfo(words: readonly string[], about: string): Info {
 /** A list of which every item is text in one shape; a single item may stand without the brackets. */
 export function listOf<Value>(parseItem: (text: string) => Parsed<Value>) {
   const item = parsedBy(z.string(), parseItem);
-  return z.union([item.transform((value): readonly Value[] => [value]), z.array(item).readonly()]);
+  return z.union([item.transform((value): Value[] => [value]), z.array(item)]);
 }

@@ -38,7 +38,7 @@ function unknownKey(path: readonly PropertyKey[], key: string): PathFault {
   const owner = path.length === 0 ? 'modferry.yaml' : nameOf(path);
   const near = suggest(key, keys);
   const right = near === undefined ? `the keys here are ${keys.join(', ')}` : `did you mean "${near}"?`;
-  return { path: [...path, key], wrong: `"${shorten(key)}" is not a key of ${owner}`, right };
+  return { path: [...path, key], wrong: `"${shorten(key)}" is not a key of ${owner}`, right, atKey: true };
 }
 
 function fieldFault(issue: Issue, path: readonly PropertyKey[]): PathFault {
@@ -55,7 +55,8 @@ function fieldFault(issue: Issue, path: readonly PropertyKey[]): PathFault {
 }
 
 function predicateOf(issue: Issue, field: Field): string {
-  return issue.code === 'too_small' ? 'is empty' : `is not ${field.info.noun}`;
+  if (issue.code !== 'too_small') return `is not ${field.info.noun}`;
+  return Array.isArray(issue.input) ? 'names none' : 'is empty';
 }
 
 /** A section, or an entry of `upstreams:`, of the wrong kind altogether, or GOPROXY text that is wrong. */

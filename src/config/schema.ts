@@ -94,7 +94,8 @@ const freshness = z.strictObject({
   partial: duration({
     default: '10s',
     minMs: 0,
-    maxMs: 60_000,
+    // A wrong 404 must not outlive the failure for long.
+    maxMs: 10_000,
     about: 'The same when another upstream failed and might have known better.',
   }),
 });
@@ -187,7 +188,7 @@ const admin = z.strictObject({
 /** The whole file. Input: as written, with defaults left out. Output: parsed values under the same keys. */
 export const configSchema = z.strictObject({
   listen: withDefault(
-    listOf(parseListen).refine((list) => list.length > 0, { error: 'is an empty list' }),
+    listOf(parseListen).refine((list) => list.length > 0, { error: 'names no address' }),
     'localhost:8080',
     {
       kind: 'list',
@@ -211,7 +212,7 @@ export const configSchema = z.strictObject({
   upstreams: withoutDefault(z.array(upstreamEntrySchema).min(1), {
     kind: 'upstreams',
     noun: 'a list of upstreams',
-    right: 'write a list such as [https://goproxy.cn, https://goproxy.io]',
+    right: "write e.g. [https://goproxy.cn, https://goproxy.io], or leave the key out to use this machine's Go settings",
     about: "Where modules come from, in order. When left out: the GOPROXY of this machine's Go.",
     mayHoldCredentials: true,
   }),

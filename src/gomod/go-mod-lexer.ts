@@ -13,6 +13,7 @@ export interface GoModLine {
   readonly fault: string | undefined;
 }
 
+const blankLine: GoModLine = { tokens: [], comment: undefined, fault: undefined };
 const punctuation = new Set(['(', ')', '[', ']', '{', '}', ',']);
 /** Printable by Go's unicode.IsPrint, and neither a space nor punctuation of the format. */
 const identifier = /[^\s()[\]{},\p{C}\p{Z}]+/uy;
@@ -22,6 +23,12 @@ const blanks = /[ \t\r]*/y;
 export function* lexGoMod(text: string): Generator<GoModLine, undefined> {
   let at = 0;
   while (at < text.length) {
+    // 16 MiB of line ends are 16 million lines: they must cost next to nothing.
+    if (text[at] === '\n') {
+      at += 1;
+      yield blankLine;
+      continue;
+    }
     const line = lexLine(text, at);
     at = line.next;
     yield line;

@@ -12,14 +12,16 @@ export const maxPathLength = 2048;
 
 /** Throws InvalidRequestError `invalid_path`: not what module.CheckPath accepts, or longer than 2,048 characters. */
 export function parseModulePath(text: string): ModulePath {
-  const fault = modulePathFault(text);
-  if (fault !== undefined) {
-    throw new InvalidRequestError(
-      'invalid_path',
-      `the module path ${quoteForMessage(text)} is not valid: ${fault}`,
-    );
-  }
-  return text as ModulePath;
+  if (isModulePath(text)) return text;
+  throw new InvalidRequestError(
+    'invalid_path',
+    `the module path ${quoteForMessage(text)} is not valid: ${modulePathFault(text) ?? ''}`,
+  );
+}
+
+/** module.CheckPath as a question. */
+export function isModulePath(text: string): text is ModulePath {
+  return modulePathFault(text) === undefined;
 }
 
 /** Why `text` is no module path (module.CheckPath), or undefined when it is one. */

@@ -1,9 +1,10 @@
 /** Times as .info files carry them. The text is kept as it came (its zone offset is shown to users), only checked. */
 
+// Looser than the RFC where Go is: a one-digit hour, a comma before the fraction, offsets up to 24:60.
 const shape =
-  /^(\d{4})-(\d\d)-(\d\d)T([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(?:\.(\d+))?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
+  /^(\d{4})-(\d\d)-(\d\d)T(?:[01]?\d|2[0-3]):[0-5]\d:[0-5]\d(?:[.,]\d+)?(?:Z|[+-](?:[01]\d|2[0-4]):(?:[0-5]\d|60))$/;
 
-/** Whether `text` is a date and time that Go's time.Time reads from JSON (strict RFC 3339, no leap second). */
+/** Whether `text` is a date and time that Go's time.Time reads from JSON: RFC 3339, no leap second. */
 export function isRfc3339(text: string): boolean {
   const found = shape.exec(text);
   if (found === null) return false;

@@ -58,14 +58,15 @@ export function parseCanonicalVersion(path: string, text: string): Version | und
  * Throws InvalidRequestError `invalid_version`.
  */
 export function parseVersionQuery(text: string): VersionQuery {
-  const fault = queryFault(text);
-  if (fault !== undefined) {
-    throw new InvalidRequestError(
-      'invalid_version',
-      `the version ${quoteForMessage(text)} is not valid: ${fault}`,
-    );
-  }
-  return text as VersionQuery;
+  if (isVersionQuery(text)) return text;
+  throw new InvalidRequestError(
+    'invalid_version',
+    `the version ${quoteForMessage(text)} is not valid: ${queryFault(text) ?? ''}`,
+  );
+}
+
+function isVersionQuery(text: string): text is VersionQuery {
+  return queryFault(text) === undefined;
 }
 
 function queryFault(text: string): string | undefined {

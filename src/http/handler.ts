@@ -167,18 +167,14 @@ export class Handler {
       signal,
       storedOnly: headers['disable-module-fetch']?.toString().toLowerCase() === 'true',
       revalidate: /\bno-cache\b/i.test(cacheControl),
+      via: viaOf(exchange.request),
       wholeOnly: method === 'HEAD' || headers.range !== undefined || httpVersionMinor === 0,
     };
   }
 
   /** Text of the refusal when the request came back to us or passed too many of our kind. */
   #hops(request: IncomingMessage): string | undefined {
-    const via = request.headers['x-modferry-via'];
-    if (via === undefined) return undefined;
-    const hops = via
-      .toString()
-      .split(',')
-      .map((hop) => hop.trim());
+    const hops = viaOf(request);
     if (hops.includes(this.#deps.instanceId)) {
       return 'this request came back to the very modferry that sent it: its upstreams lead to itself; check --upstream and GOPROXY of the server\n';
     }
@@ -411,6 +407,17 @@ export class Handler {
       ...(aborted ? { aborted } : {}),
     });
   }
+}
+
+/** Instance ids this request has passed through; what is no id is dropped, since it is sent on. */
+function viaOf(request: IncomingMessage): string[] {
+  const via = headerOf(request, 'x-modferry-via');
+  if (via === undefined) return [];
+  return via
+    .split(',')
+    .map((hop) => hop.trim())
+    .filter((hop) => /^[\w.:-]{1,80}$/.test(hop))
+    .slice(0, maxHops + 1);
 }
 
 function headerOf(request: IncomingMessage, name: string): string | undefined {

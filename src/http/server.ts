@@ -25,25 +25,32 @@ export interface Listening {
   /** `http://HOST:PORT` of each socket, in the order given. */
   readonly urls: readonly string[];
   /** Addresses as `HOST:PORT`. */
-  readonly addresses: readonly { readonly host: string; readonly port: number }[];
+  readonly addresses: readonly ListenTarget[];
   /** Stops accepting; resolves when the last request has ended. Transfers under way go on. */
   drain(): Promise<void>;
   /** Cuts every connection. */
   destroy(): void;
 }
 
+export interface ListenTarget {
+  /** Name or address; '' is every address of the machine. */
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
 /** Opens every address of every `HOST:PORT`, or none. Rejects with ListenError. */
 export async function listen(
-  targets: readonly string[],
+  targets: readonly ListenTarget[],
   limits: ServerLimits,
   handler: RequestListener,
 ): Promise<Listening> {
   const servers: Server[] = [];
   const urls: string[] = [];
-  const addresses: { host: string; port: number }[] = [];
+  const addresses: ListenTarget[] = [];
   try {
     for (const target of targets) {
-      const { host, port } = parseTarget(target);
+      const { host, port } = target;
       let opened = 0;
       for (const [index, address] of (await addressesOf(host)).entries()) {
         const server = makeServer(limits, handler);
@@ -55,7 +62,7 @@ export async function listen(
           // `localhost` names ::1 on hosts that have no IPv6: one working address is enough.
           const missing = ['EADDRNOTAVAIL', 'EAFNOSUPPORT'].includes(errnoOf(error) ?? '');
           if (missing && (index > 0 || opened > 0)) continue;
-          throw listenError(error, target);
+          throw listenError(error, `${host}:${port}`);
         }
         opened += 1;
         servers.push(server);
@@ -118,15 +125,6 @@ function makeServer(limits: ServerLimits, handler: RequestListener): Server {
     );
   });
   return server;
-}
-
-function parseTarget(target: string): { host: string; port: number } {
-  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(target);
-  const port = Number(match?.[3]);
-  if (match === null || port > 65_535) {
-    throw new ListenError('bad_address', `"${target}" is not HOST:PORT; write e.g. localhost:8080 or 0.0.0.0:8080`);
-  }
-  return { host: match[1] ?? match[2] ?? '', port };
 }
 
 /** Every address of a name, IPv4 first; '' listens on all. */

@@ -44,6 +44,7 @@ export interface Asker {
   readonly signal: AbortSignal;
   readonly requestId?: string;
   readonly background?: boolean;
+  readonly via?: readonly string[];
 }
 
 /** A verified .info or .mod, perhaps not published yet. */
@@ -357,6 +358,7 @@ export class Ingest {
       lastHopeMs: options.lastHopeMs,
       priority: asker.background === true ? 'low' : 'normal',
       ...(asker.requestId === undefined ? {} : { requestId: asker.requestId }),
+      ...(asker.via === undefined ? {} : { via: asker.via }),
     });
   }
 

@@ -453,13 +453,14 @@ async function readWhole(sink: Sink): Promise<Buffer> {
 /** A fault of the source moves the walk on; a fault of ours (disk, worker) ends the fill. */
 function isSourceFault(error: unknown): boolean {
   if (error instanceof UpstreamError) return error.code !== 'aborted';
-  return error instanceof ModferryError && error.name === 'ZipError';
+  return error instanceof ModferryError && error.name === 'ZipError' && !error.code.startsWith('verifier_');
 }
 
 const ourFaults: Record<string, FailureKind> = {
   disk_full: 'disk_full',
   read_only: 'disk_full',
-  overload: 'overload',
+  verifier_busy: 'overload',
+  verifier_closed: 'cancelled',
 };
 
 function internalFailure(error: unknown, walk: Walk): SourcesFailure {

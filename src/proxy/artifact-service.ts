@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { ArtifactKey, ModulePath, Version } from '../gomod/types.ts';
-import { type Ingest, nameOf } from '../ingest/ingest.ts';
+import { type Asker, type Ingest, nameOf } from '../ingest/ingest.ts';
 import { SourcesFailure } from '../ingest/types.ts';
 import type { Store } from '../store/store.ts';
 import type { ListService } from './list-service.ts';
@@ -114,7 +114,7 @@ export class ArtifactService {
     if (key.ext === 'info' && (await store.has({ ...key, ext: 'mod' }))) {
       lookAhead.afterInfo(key.path, key.version);
     }
-    const file = await ingest.small(key, { signal: context.signal, requestId: context.id });
+    const file = await ingest.small(key, askerOf(context));
     if (file === 'stored') return undefined;
     if (key.ext === 'info') lookAhead.afterInfo(key.path, key.version);
     else lookAhead.afterMod(key.path, file.body);
@@ -123,7 +123,7 @@ export class ArtifactService {
 
   async #zip(key: ArtifactKey, context: RequestContext): Promise<Reply | undefined> {
     const { ingest, lookAhead, zips } = this.#deps;
-    const follower = ingest.zip(key, { signal: context.signal, requestId: context.id });
+    const follower = ingest.zip(key, askerOf(context));
     let handedOver = false;
     try {
       const opened = await follower.open(context.wholeOnly, context.signal);
@@ -165,6 +165,10 @@ export class ArtifactService {
       this.#deps.onWithdrawn(key.path, key.version, lister);
     }
   }
+}
+
+function askerOf(context: RequestContext): Asker {
+  return { signal: context.signal, requestId: context.id, via: context.via };
 }
 
 function smallReply(

@@ -14,7 +14,7 @@ import type { Store } from '../store/store.ts';
 import { fanOut } from '../upstream/fan-out.ts';
 import type { Upstream } from '../upstream/types.ts';
 import type { ListService } from './list-service.ts';
-import { type Answer, Revalidating, type Windows } from './revalidating.ts';
+import { type Answer, type Ask, type AskOrigin, Revalidating, type Windows } from './revalidating.ts';
 
 export interface LatestValue {
   /** The .info as the winning source gave it, byte for byte. */
@@ -54,7 +54,7 @@ export class LatestService {
         const source = entry.sources[0] ?? 'store';
         return { value: { body: entry.body, version, source }, confirmedAtMs: entry.confirmedAtMs };
       },
-      fetch: (path, signal, requestId) => this.#fetch(path as ModulePath, signal, requestId),
+      fetch: (path, signal, origin) => this.#fetch(path as ModulePath, signal, origin),
       save: (path, known) => {
         void deps.store
           .writeMutable(path as ModulePath, 'latest', {
@@ -70,7 +70,7 @@ export class LatestService {
   /** Rejects with SourcesFailure when neither a source nor what is known gives an answer. */
   get(
     path: ModulePath,
-    ask: { signal: AbortSignal; revalidate: boolean; requestId?: string },
+    ask: Ask,
   ): Promise<Answer<LatestValue>> {
     return this.#answers.get(path, ask);
   }
@@ -90,7 +90,7 @@ export class LatestService {
     this.#answers.forget(path);
   }
 
-  async #fetch(path: ModulePath, signal: AbortSignal, requestId: string | undefined): Promise<LatestValue> {
+  async #fetch(path: ModulePath, signal: AbortSignal, origin: AskOrigin): Promise<LatestValue> {
     const { answers, outcomes } = await fanOut({
       upstreams: this.#deps.upstreamsFor(path),
       target: `/${escapePath(path)}/@latest`,
@@ -98,7 +98,7 @@ export class LatestService {
       clock: this.#deps.clock,
       limitBytes: this.#deps.limitBytes,
       lastHopeMs: this.#deps.lastHopeMs,
-      ...(requestId === undefined ? {} : { requestId }),
+      ...origin,
       read: (body) => ({ body: body.toString('utf8'), version: checkInfo(path, 'latest', body).version }),
     });
     const best = answers

@@ -12,7 +12,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { Store } from '../store/store.ts';
 import type { Upstream } from '../upstream/types.ts';
 import { fanOut } from '../upstream/fan-out.ts';
-import { Revalidating, type Answer, type Windows } from './revalidating.ts';
+import { type Answer, type Ask, type AskOrigin, Revalidating, type Windows } from './revalidating.ts';
 
 /** Versions by source name, each with the time it was confirmed. */
 export interface SourceLists {
@@ -53,7 +53,7 @@ export class ListService {
         if (entry === undefined || typeof bySource !== 'object' || bySource === null) return undefined;
         return { value: { bySource: bySource as SourceLists['bySource'] }, confirmedAtMs: entry.confirmedAtMs };
       },
-      fetch: (path, signal, requestId) => this.#fetch(path as ModulePath, signal, requestId),
+      fetch: (path, signal, origin) => this.#fetch(path as ModulePath, signal, origin),
       save: (path, known) => {
         void deps.store
           .writeMutable(path as ModulePath, 'list', {
@@ -70,7 +70,7 @@ export class ListService {
   /** Rejects with SourcesFailure when no source answers and nothing is stored. */
   async get(
     path: ModulePath,
-    ask: { signal: AbortSignal; revalidate: boolean; requestId?: string },
+    ask: Ask,
   ): Promise<{ versions: string[]; answer: Answer<SourceLists> | undefined; failure?: unknown }> {
     try {
       const answer = await this.#lists.get(path, ask);
@@ -138,7 +138,7 @@ export class ListService {
     return false;
   }
 
-  async #fetch(path: ModulePath, signal: AbortSignal, requestId: string | undefined): Promise<SourceLists> {
+  async #fetch(path: ModulePath, signal: AbortSignal, origin: AskOrigin): Promise<SourceLists> {
     const before = (await this.#lists.peek(path))?.value.bySource ?? {};
     const collected: Record<string, string[]> = {};
     const { answers, outcomes } = await fanOut({
@@ -148,7 +148,7 @@ export class ListService {
       clock: this.#deps.clock,
       limitBytes: this.#deps.limitBytes,
       lastHopeMs: this.#deps.lastHopeMs,
-      ...(requestId === undefined ? {} : { requestId }),
+      ...origin,
       read: (body) => parseList(body),
       onLate: (upstream, versions) => {
         collected[upstream] = versions;

@@ -11,7 +11,7 @@ import type { ListService } from './list-service.ts';
 import type { NegativeCache } from './negative-cache.ts';
 import type { Operation } from './operation.ts';
 import type { QueryService } from './query-service.ts';
-import type { Answer } from './revalidating.ts';
+import type { Answer, Ask } from './revalidating.ts';
 import type { SumdbService } from './sumdb-service.ts';
 import type { CachePolicy, FreshnessOptions, Reply, RequestContext } from './types.ts';
 
@@ -61,7 +61,7 @@ export class Proxy {
       return this.#reply(path, textOf(versions), 'text', undefined, 'store');
     }
     const found = await this.#negatively(`${path}@list`, path, context, () =>
-      lists.get(path, { signal: context.signal, revalidate: context.revalidate, requestId: context.id }),
+      lists.get(path, askOf(context)),
     );
     const body = textOf(found.versions);
     return this.#reply(path, body, 'text', found.answer, sourceOf(found.answer), {
@@ -78,7 +78,7 @@ export class Proxy {
       return this.#reply(path, Buffer.from(value.body), 'json', undefined, 'store');
     }
     const answer = await this.#negatively(`${path}@latest`, path, context, () =>
-      latest.get(path, { signal: context.signal, revalidate: context.revalidate, requestId: context.id }),
+      latest.get(path, askOf(context)),
     );
     const body = Buffer.from(answer.value.body);
     return this.#reply(path, body, 'json', answer, sourceOf(answer), {
@@ -95,11 +95,7 @@ export class Proxy {
       return this.#reply(path, Buffer.from(value.body), 'json', undefined, 'store');
     }
     const answer = await this.#negatively(`${path}@?${query}`, path, context, () =>
-      queries.get(path, query, {
-        signal: context.signal,
-        revalidate: context.revalidate,
-        requestId: context.id,
-      }),
+      queries.get(path, query, askOf(context)),
     );
     const body = Buffer.from(answer.value.body);
     return this.#reply(path, body, 'json', answer, sourceOf(answer), {
@@ -167,6 +163,15 @@ export class Proxy {
       ...(answer.state === 'error' ? { ageS: Math.floor(ageMs / 1000) } : {}),
     };
   }
+}
+
+function askOf(context: RequestContext): Ask {
+  return {
+    signal: context.signal,
+    revalidate: context.revalidate,
+    requestId: context.id,
+    via: context.via,
+  };
 }
 
 function textOf(versions: readonly string[]): Buffer {

@@ -13,7 +13,7 @@ import type { Store } from '../store/store.ts';
 import { readBody } from '../upstream/read-body.ts';
 import { type Upstream, UpstreamError } from '../upstream/types.ts';
 import { Walk } from '../upstream/walk.ts';
-import { type Answer, Revalidating, type Windows } from './revalidating.ts';
+import { type Answer, type Ask, type AskOrigin, Revalidating, type Windows } from './revalidating.ts';
 
 export interface QueryValue {
   readonly body: string;
@@ -51,7 +51,7 @@ export class QueryService {
           confirmedAtMs: entry.confirmedAtMs,
         };
       },
-      fetch: (key, signal, requestId) => this.#fetch(key, signal, requestId),
+      fetch: (key, signal, origin) => this.#fetch(key, signal, origin),
       save: (key, known) => {
         const { path, query } = split(key);
         void deps.store
@@ -68,7 +68,7 @@ export class QueryService {
   get(
     path: ModulePath,
     query: VersionQuery,
-    ask: { signal: AbortSignal; revalidate: boolean; requestId?: string },
+    ask: Ask,
   ): Promise<Answer<QueryValue>> {
     return this.#answers.get(`${path}@${query}`, ask);
   }
@@ -85,7 +85,7 @@ export class QueryService {
     this.#answers.forgetAll(`${path}@`);
   }
 
-  async #fetch(key: string, signal: AbortSignal, requestId: string | undefined): Promise<QueryValue> {
+  async #fetch(key: string, signal: AbortSignal, origin: AskOrigin): Promise<QueryValue> {
     const { path, query } = split(key);
     const walk = new Walk({
       upstreams: this.#deps.upstreamsFor(path),
@@ -95,7 +95,7 @@ export class QueryService {
       clock: this.#deps.clock,
       firstByteMs: this.#deps.firstByteMs,
       lastHopeMs: this.#deps.lastHopeMs,
-      ...(requestId === undefined ? {} : { requestId }),
+      ...origin,
     });
     try {
       for (;;) {

@@ -25,11 +25,23 @@ export interface RevalidatingDeps<Value> {
   /** From the store, after a restart. */
   load(key: string): Promise<Known<Value> | undefined>;
   /** Asks the sources. Rejects when no source gave an answer. */
-  fetch(key: string, signal: AbortSignal, requestId: string | undefined): Promise<Value>;
+  fetch(key: string, signal: AbortSignal, origin: AskOrigin): Promise<Value>;
   /** Keeps a confirmed answer; failures to do so are not the asker's. */
   save(key: string, known: Known<Value>): void;
   /** True for errors after which the last known answer must not be served. */
   isFinal?(error: unknown): boolean;
+}
+
+/** The client request behind a fetch: its id and its way here travel on. */
+export interface AskOrigin {
+  readonly requestId?: string;
+  readonly via?: readonly string[];
+}
+
+export interface Ask extends AskOrigin {
+  readonly signal: AbortSignal;
+  /** `no-cache`. */
+  readonly revalidate: boolean;
 }
 
 export interface Answer<Value> extends Known<Value> {
@@ -70,7 +82,7 @@ export class Revalidating<Value extends object> {
   /** Rejects with the fetch's error when nothing usable is known, or with the signal's reason. */
   async get(
     key: string,
-    ask: { signal: AbortSignal; revalidate: boolean; requestId?: string },
+    ask: Ask,
   ): Promise<Answer<Value>> {
     const { clock } = this.#deps;
     const slot = await this.#slot(key);
@@ -91,7 +103,7 @@ export class Revalidating<Value extends object> {
         }
       }
     }
-    const work = slot.work ?? this.#start(key, slot, ask.requestId);
+    const work = slot.work ?? this.#start(key, slot, originOf(ask));
     try {
       const known = await work.join(ask.signal);
       return { ...known, state: 'fresh', asked: true };
@@ -113,7 +125,7 @@ export class Revalidating<Value extends object> {
   refresh(key: string): void {
     void this.#slot(key).then((slot) => {
       if (slot.work !== undefined) return;
-      const work = this.#start(key, slot, undefined);
+      const work = this.#start(key, slot, {});
       void work.join().catch(() => {});
     });
   }
@@ -146,12 +158,12 @@ export class Revalidating<Value extends object> {
     return slot;
   }
 
-  #start(key: string, slot: Slot<Value>, requestId: string | undefined): SharedWork<Known<Value>> {
+  #start(key: string, slot: Slot<Value>, origin: AskOrigin): SharedWork<Known<Value>> {
     const { clock } = this.#deps;
     slot.startedAtMs = clock.monotonic();
     const work: SharedWork<Known<Value>> = new SharedWork(async (signal) => {
       try {
-        const value = await this.#deps.fetch(key, signal, requestId);
+        const value = await this.#deps.fetch(key, signal, origin);
         const known = { value, confirmedAtMs: clock.now() };
         slot.known = known;
         slot.failedAtMs = Number.NEGATIVE_INFINITY;
@@ -170,4 +182,11 @@ export class Revalidating<Value extends object> {
     slot.work = work;
     return work;
   }
+}
+
+function originOf(ask: Ask): AskOrigin {
+  return {
+    ...(ask.requestId === undefined ? {} : { requestId: ask.requestId }),
+    ...(ask.via === undefined ? {} : { via: ask.via }),
+  };
 }

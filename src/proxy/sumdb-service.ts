@@ -153,6 +153,7 @@ export class SumdbService {
       firstByteMs: this.#deps.firstByteMs,
       lastHopeMs: this.#deps.lastHopeMs,
       requestId: context.id,
+      via: context.via,
     });
     try {
       for (;;) {

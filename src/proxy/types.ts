@@ -40,6 +40,8 @@ export interface RequestContext {
   readonly revalidate: boolean;
   /** The client cannot take a body that may still break, or needs it whole: HEAD, Range, HTTP/1.0. */
   readonly wholeOnly: boolean;
+  /** Modferries this request has passed through, oldest first; sent on so that a circle is noticed. */
+  readonly via: readonly string[];
 }
 
 export type ContentType = 'text' | 'json' | 'zip' | 'octets';

@@ -88,7 +88,10 @@ export function decideUpstreams(input: DecideInput): UpstreamDecision {
   const dropped = list.entries.length - kept.length;
   if (dropped > 0) {
     warnings.push(
-      `GOPROXY names this very server (${list.entries.filter((entry) => isOwn(entry.url, input)).map((entry) => entry.url).join(', ')}); it was left out of the upstreams`,
+      `GOPROXY names this very server (${list.entries
+        .filter((entry) => isOwn(entry.url, input))
+        .map((entry) => entry.url)
+        .join(', ')}); it was left out of the upstreams`,
     );
   }
   const shared = { ...patternsOf(input), warnings };
@@ -96,7 +99,12 @@ export function decideUpstreams(input: DecideInput): UpstreamDecision {
 
   if (choice?.origin === 'go default') {
     const missing = fallbackMirrors.filter((url) => !decided.some((entry) => entry.url === url));
-    return { ...shared, entries: [...decided, ...missing.map(publicEntry)], end: list.end, origin: 'go default' };
+    return {
+      ...shared,
+      entries: [...decided, ...missing.map(publicEntry)],
+      end: list.end,
+      origin: 'go default',
+    };
   }
   if (decided.length > 0 && choice !== undefined) {
     return { ...shared, entries: decided, end: list.end, origin: choice.origin };
@@ -166,10 +174,12 @@ function isOwn(text: string, input: DecideInput): boolean {
   const url = new URL(text);
   const host = bareHost(url.hostname);
   const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port);
-  const isMachine = isLoopbackHost(host) || (input.machineNames ?? []).some((name) => bareHost(name) === host);
+  const isMachine =
+    isLoopbackHost(host) || (input.machineNames ?? []).some((name) => bareHost(name) === host);
   return input.ownAddresses.some((own) => {
     if (own.port !== port) return false;
-    if (!isMachine && bareHost(own.host) !== host && !(everywhere.has(own.host) && everywhere.has(host))) return false;
+    if (!isMachine && bareHost(own.host) !== host && !(everywhere.has(own.host) && everywhere.has(host)))
+      return false;
     const path = url.pathname.replace(/\/+$/, '');
     // Under another path of our port nothing of Go's protocol lives; '' is how people forget the prefix.
     return path === '' || path === own.pathPrefix || path.startsWith(`${own.pathPrefix}/`);
@@ -217,12 +227,13 @@ export function parseSaved(value: unknown): SavedUpstreams | undefined {
   if (value.end !== 'direct' && value.end !== 'off' && value.end !== 'none') return undefined;
   const entries: { url: string; separatorAfter?: Separator; stopsOnError: boolean }[] = [];
   for (const entry of value.entries.slice(0, 100) as unknown[]) {
-    if (!isRecord(entry) || typeof entry.url !== 'string' || typeof entry.stopsOnError !== 'boolean') return undefined;
+    if (!isRecord(entry) || typeof entry.url !== 'string' || typeof entry.stopsOnError !== 'boolean')
+      return undefined;
     try {
       const { url } = parseUpstreamUrl(entry.url);
-      const separator = entry.separatorAfter;
-      const kept = separator === ',' || separator === '|' ? { separatorAfter: separator } : {};
-      entries.push({ url, ...kept, stopsOnError: entry.stopsOnError });
+      const { separatorAfter, stopsOnError } = entry;
+      if (separatorAfter === ',' || separatorAfter === '|') entries.push({ url, separatorAfter, stopsOnError });
+      else entries.push({ url, stopsOnError });
     } catch {
       return undefined;
     }

@@ -69,7 +69,8 @@ export async function fanOut<Value>(options: FanOutOptions<Value>): Promise<FanO
       await waitFor(running, { notice, clock, signal, lastHopeMs, graceMs });
       if (running.some((one) => one.answer !== undefined)) break;
       const barrier = running.find((one) => one.upstream.stopsOnError);
-      if (barrier !== undefined && barrier.outcome?.code !== 'absent' && barrier.outcome?.code !== 'gone') break;
+      if (barrier !== undefined && barrier.outcome?.code !== 'absent' && barrier.outcome?.code !== 'gone')
+        break;
     }
   } finally {
     signal.removeEventListener('abort', onAbort);

@@ -80,10 +80,16 @@ function parseEntry(word: string, separatorAfter: Separator | undefined, place: 
   }
   if (url.protocol === 'file:') throw fileUnsupported(place);
   if (url.protocol !== 'https:' && url.protocol !== 'http:') {
-    throw new GoproxyError('unsupported', `entry ${place} has the scheme "${url.protocol}"; use https or http`);
+    throw new GoproxyError(
+      'unsupported',
+      `entry ${place} has the scheme "${url.protocol}"; use https or http`,
+    );
   }
   if (url.search !== '' || url.hash !== '') {
-    throw new GoproxyError('bad_url', `entry ${place} has a query or fragment; an upstream is a plain base URL`);
+    throw new GoproxyError(
+      'bad_url',
+      `entry ${place} has a query or fragment; an upstream is a plain base URL`,
+    );
   }
   const auth = authFromUrl(url);
   const shown = bareUrl(url).href.replace(/\/+$/, '');

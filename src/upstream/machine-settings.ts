@@ -26,7 +26,10 @@ export async function askGo(options: AskGoOptions): Promise<GoEnv | undefined> {
   return values === undefined ? undefined : { values, changed };
 }
 
-function runJson(args: readonly string[], options: AskGoOptions): Promise<Record<string, string> | undefined> {
+function runJson(
+  args: readonly string[],
+  options: AskGoOptions,
+): Promise<Record<string, string> | undefined> {
   return new Promise((resolve) => {
     execFile(
       options.command ?? 'go',
@@ -54,5 +57,7 @@ function parseStrings(text: string): Record<string, string> | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
-  return Object.fromEntries(Object.entries(value).filter((pair): pair is [string, string] => typeof pair[1] === 'string'));
+  return Object.fromEntries(
+    Object.entries(value).filter((pair): pair is [string, string] => typeof pair[1] === 'string'),
+  );
 }

@@ -31,7 +31,7 @@ export function parseNetrc(text: string): NetrcEntry[] {
 
   const words = wordsOf(text);
   for (let index = 0; index < words.length; index += 1) {
-    const word = words[index] as string;
+    const word = words[index];
     if (word === 'default') {
       finish();
       open = { machine: undefined, login: '', password: undefined };

@@ -59,7 +59,10 @@ function parseProxy(value: string, where: string): OutboundProxy {
     throw new OutboundProxyError('bad_proxy', `${where} is not an address; write e.g. http://127.0.0.1:3128`);
   }
   if (!schemes.has(url.protocol) || url.hostname === '') {
-    throw new OutboundProxyError('bad_proxy', `${where} must be an http, https or socks5 address with a host`);
+    throw new OutboundProxyError(
+      'bad_proxy',
+      `${where} must be an http, https or socks5 address with a host`,
+    );
   }
   const shown = bareUrl(url).href.replace(/\/$/, '');
   return { url: new HiddenText(url.href), shown };
@@ -85,8 +88,8 @@ type BypassTest = (host: string, port: string) => boolean;
 
 function bypassTest(word: string): BypassTest {
   if (word === '*') return () => true;
-  const range = /^([^/]+)\/(\d{1,3})$/.exec(word);
-  if (range !== null) return rangeTest(bareHost(range[1] as string), Number(range[2]));
+  const [, network, bits] = /^([^/]+)\/(\d{1,3})$/.exec(word) ?? [];
+  if (network !== undefined) return rangeTest(bareHost(network), Number(bits));
   const split = isIP(word) === 0 ? /^(.*?)(?::(\d{1,5}))?$/.exec(word) : null;
   const name = bareHost(split?.[1] ?? word);
   const wantedPort = split?.[2];

@@ -21,7 +21,8 @@ export async function readBody(answer: UpstreamAnswer, limitBytes: number): Prom
     }
     chunks.push(chunk);
   }
-  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, sizeBytes);
+  const [first] = chunks;
+  return first !== undefined && chunks.length === 1 ? first : Buffer.concat(chunks, sizeBytes);
 }
 
 function tooLong(answer: UpstreamAnswer, what: string, limitBytes: number): UpstreamError {

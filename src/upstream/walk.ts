@@ -121,7 +121,8 @@ export class Walk {
 
   #start(index: number): void {
     const { upstreams, clock, target, answerClass, priority, requestId, via } = this.#options;
-    const upstream = upstreams[index] as Upstream;
+    const upstream = upstreams[index];
+    if (upstream === undefined) return;
     this.#remaining = this.#remaining.filter((other) => other !== index);
     const controller = new AbortController();
     const attempt: Attempt = { index, upstream, controller, startedAtMs: clock.monotonic(), dropped: false };
@@ -146,11 +147,14 @@ export class Walk {
     this.#timer?.handle.cancel();
     const { clock, firstByteMs, lastHopeMs } = this.#options;
     const isLastHope = this.#startable() === undefined;
-    const handle = clock.setTimeout(() => {
-      this.#timer = undefined;
-      if (isLastHope) this.#outOfTime();
-      else this.#advance();
-    }, isLastHope ? lastHopeMs : firstByteMs);
+    const handle = clock.setTimeout(
+      () => {
+        this.#timer = undefined;
+        if (isLastHope) this.#outOfTime();
+        else this.#advance();
+      },
+      isLastHope ? lastHopeMs : firstByteMs,
+    );
     this.#timer = { handle, isLastHope };
   }
 
@@ -195,7 +199,10 @@ export class Walk {
     const { signal } = this.#options;
     const late = isOutOfTime(signal);
     this.#remaining = [];
-    this.#giveUp(late ? 'timeout' : 'aborted', late ? 'no answer before the deadline' : 'the request was given up');
+    this.#giveUp(
+      late ? 'timeout' : 'aborted',
+      late ? 'no answer before the deadline' : 'the request was given up',
+    );
     this.#current?.answer.cancel();
     if (late) this.#settle(undefined);
     else this.#settle(undefined, reasonOf(signal));

@@ -156,10 +156,10 @@ class ModuleZipCheck {
     }
     const dataEnd = dataOffset + entry.compressedBytes;
     if (!isFile(relative)) {
-      // Java's jar tool deflates nothing into two bytes; Go bears it, and so do we.
-      const isBare = entry.compressedBytes <= 2 && next - dataEnd <= maxDescriptorBytes;
-      if (!isBare) this.#extra.broken('stray_bytes', `Directory entry ${quoteName(entry.name)} has bytes of its own.`);
-      return Math.min(next, dataEnd + maxDescriptorBytes);
+      if (hasOwnBytes(entry) || next - dataEnd > maxDescriptorBytes) {
+        this.#extra.broken('stray_bytes', `Directory entry ${quoteName(entry.name)} has bytes of its own.`);
+      }
+      return Math.max(dataEnd, Math.min(next, dataEnd + maxDescriptorBytes));
     }
     if (measured.consumedBytes < entry.compressedBytes) {
       this.#extra.broken('stray_bytes', `Entry ${quoteName(entry.name)} has bytes behind its deflate stream.`);
@@ -275,6 +275,11 @@ class ModuleZipCheck {
       content: isKept ? Buffer.concat(kept) : undefined,
     };
   }
+}
+
+/** True for a directory entry with more data than the deflated form of nothing, which Java's jar tool writes. */
+export function hasOwnBytes(entry: ZipEntry): boolean {
+  return entry.compressedBytes > (entry.method === methodDeflated ? 8 : 0);
 }
 
 function isFile(relative: string): boolean {

@@ -121,7 +121,8 @@ export async function readDirectory(
   // As Go: wrong sizes in the end record are common enough that a directory at the plain offset wins.
   if (base > 0 && (await hasCentralHeader(window, end.directoryOffset))) base = 0;
   const startOffset = base + end.directoryOffset;
-  if (base !== 0) extra.broken('stray_bytes', `There are ${base} bytes before the first header of the zip.`);
+  if (base > 0) extra.broken('stray_bytes', `There are ${base} bytes before the first header of the zip.`);
+  else if (claimedBase !== 0) extra.broken('bad_directory', "The end record's size or offset of the directory is wrong.");
   if (end.disk !== 0 || end.directoryDisk !== 0) extra.broken('bad_directory', 'The zip is one part of several.');
 
   const entries: ZipEntry[] = [];

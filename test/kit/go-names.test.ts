@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { assert, property, stringMatching } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compareVersions, escapeName, isPseudoVersion, latestOf, unescapeName } from './go-names.ts';
 
@@ -8,8 +8,8 @@ describe('escapeName', () => {
   });
 
   it('is undone by unescapeName', () => {
-    fc.assert(
-      fc.property(fc.stringMatching(/^[A-Za-z0-9./_~-]*$/), (name) => {
+    assert(
+      property(stringMatching(/^[A-Za-z0-9./_~-]*$/), (name) => {
         expect(unescapeName(escapeName(name))).toBe(name);
       }),
     );

@@ -48,9 +48,11 @@ describe('smallTmpfs', () => {
   });
 
   it('says what to do when the mount is refused', async () => {
-    const failure = await smallTmpfs(Number.NaN).catch((error: unknown) => error);
+    const failure: unknown = await smallTmpfs(Number.NaN).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(TempError);
-    expect(failure).toMatchObject({ code: 'mount_denied' });
-    expect((failure as TempError).message).toContain('run this test as root');
+    expect(failure).toMatchObject({
+      code: 'mount_denied',
+      message: expect.stringContaining('run this test as root'),
+    });
   });
 });

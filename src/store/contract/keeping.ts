@@ -10,9 +10,6 @@ export function keepingContract(makePlace: () => Promise<StorePlace>): void {
     let place: StorePlace;
     let store: Store;
     const path = parseModulePath('example.com/a');
-    const zip = keyOf(path, 'v1.0.0', 'zip');
-    const mod = keyOf(path, 'v1.0.0', 'mod');
-    const info = keyOf(path, 'v1.0.0', 'info');
 
     beforeEach(async () => {
       place = await makePlace();

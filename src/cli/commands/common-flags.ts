@@ -1,0 +1,23 @@
+/** The flags that several commands share, described once. */
+export const configFlag = {
+  kind: 'parsed',
+  parse: String,
+  optional: true,
+  placeholder: 'FILE',
+  brief: 'Configuration file. Default: $MODFERRY_CONFIG, else ./modferry.yaml if it exists',
+} as const;
+
+export const dataFlag = {
+  kind: 'parsed',
+  parse: String,
+  optional: true,
+  placeholder: 'DIR',
+  brief: 'Data folder. Default: as configured, else ./modferry-data',
+} as const;
+
+export const jsonFlag = {
+  kind: 'boolean',
+  optional: true,
+  withNegated: false,
+  brief: 'Print JSON for scripts',
+} as const;

@@ -1,0 +1,184 @@
+/**
+ * The configuration as the rest of modferry sees it: an immutable snapshot in our own names, numbers with their
+ * units, secrets wrapped. Relative paths are kept as written; they are meant from the working directory.
+ */
+import type { ParsedConfig } from './schema.ts';
+import { Secret } from './secret.ts';
+import type { UpstreamSecretKey } from './upstream-schema.ts';
+
+type DeepReadonly<Value> = Value extends Secret
+  ? Value
+  : Value extends object
+    ? { readonly [Key in keyof Value]: DeepReadonly<Value[Key]> }
+    : Value;
+
+/** One snapshot. Frozen all the way down. */
+export type Config = DeepReadonly<ReturnType<typeof build>>;
+
+/** GOPROXY text: its separators carry meaning, so it is handed on whole. May hold credentials. */
+export interface GoproxyEntry {
+  readonly kind: 'goproxy';
+  readonly list: Secret;
+}
+
+/** One server with its own settings. What is undefined follows the general setting or is worked out. */
+export interface ServerEntry {
+  readonly kind: 'server';
+  /** Base URL without credentials and without a trailing slash. */
+  readonly url: string;
+  readonly name: string | undefined;
+  readonly isPrivate: boolean;
+  readonly fallThrough: 'any' | 'not_found' | undefined;
+  readonly username: string | undefined;
+  readonly password: Secret | undefined;
+  readonly token: Secret | undefined;
+  /** An outbound proxy's URL may hold credentials. */
+  readonly proxy: 'direct' | 'env' | Secret;
+  readonly caFile: string | undefined;
+  readonly timeouts: {
+    readonly connectMs: number | undefined;
+    readonly firstByteMs: { readonly meta: number | undefined; readonly zip: number | undefined };
+    readonly lastHopeMs: number | undefined;
+    readonly idleMs: number | undefined;
+  };
+  readonly maxConnections: number | undefined;
+}
+
+export type UpstreamEntry = GoproxyEntry | ServerEntry;
+
+/** Resolved secrets of one upstream, by key. */
+export type UpstreamSecrets = Readonly<Partial<Record<UpstreamSecretKey, Secret>>>;
+
+/** Builds the snapshot. `secrets` holds, for each entry of `upstreams:`, what its references resolved to. */
+export function toConfig(parsed: ParsedConfig, secrets: readonly UpstreamSecrets[]): Config {
+  return deepFreeze(build(parsed, secrets));
+}
+
+function build(parsed: ParsedConfig, secrets: readonly UpstreamSecrets[]) {
+  const { timeouts, ingest, look_ahead: ahead, freshness, memory, store, server, log, network, admin } = parsed;
+  return {
+    listen: parsed.listen,
+    dataDir: parsed.data,
+    pathPrefix: parsed.path_prefix,
+    /** Undefined: the machine's own Go settings decide. */
+    upstreams: parsed.upstreams?.map((entry, index) => upstreamEntry(entry, secrets[index] ?? {})),
+    privatePatterns: parsed.private.flatMap((text) => text.split(',').map((pattern) => pattern.trim())),
+    sumdbs: parsed.sumdb,
+    timeouts: {
+      connectMs: timeouts.connect,
+      firstByteMs: timeouts.first_byte,
+      lastHopeMs: timeouts.last_hope,
+      idleMs: timeouts.idle,
+    },
+    ingest: {
+      holdMs: ingest.hold,
+      tailBytes: ingest.tail,
+      concurrency: ingest.concurrency,
+      perUpstream: ingest.per_upstream,
+      passThroughMemoryBytes: ingest.pass_through_memory,
+      limits: {
+        zipBytes: ingest.limits.zip,
+        inflatedBytes: ingest.limits.inflated,
+        modBytes: ingest.limits.mod,
+        infoBytes: ingest.limits.info,
+        listBytes: ingest.limits.list,
+      },
+    },
+    lookAhead: {
+      enabled: ahead.enabled,
+      concurrency: ahead.concurrency,
+      depth: ahead.depth,
+      maxZipBytes: ahead.max_zip,
+      bytesInFlight: ahead.bytes_in_flight,
+      perRequest: ahead.per_request,
+    },
+    freshness: {
+      listMs: freshness.list,
+      queryMs: freshness.query,
+      privateMs: freshness.private,
+      staleWhileRevalidateMs: freshness.stale_while_revalidate,
+      staleIfErrorMs: freshness.stale_if_error,
+      negativeMs: freshness.negative,
+      negativeListMs: freshness.negative_list,
+      partialMs: freshness.partial,
+    },
+    memory: {
+      hotSmallBytes: memory.hot_small,
+      hotZipBytes: memory.hot_zip,
+      // An item larger than the cache would push everything else out and then not fit.
+      hotZipMaxItemBytes: Math.min(memory.hot_zip_max_item, memory.hot_zip),
+    },
+    store: { stopAtRatio: store.stop_at },
+    server: {
+      maxConnections: server.max_connections,
+      headersTimeoutMs: server.headers_timeout,
+      requestTimeoutMs: server.request_timeout,
+      idleWriteTimeoutMs: server.idle_write_timeout,
+      keepAliveMs: server.keep_alive,
+      maxHeaderBytes: server.max_header,
+      drainMs: server.drain,
+      drainWaitMs: server.drain_wait,
+    },
+    log,
+    network: {
+      caFile: network.ca_file,
+      httpProxy: network.http_proxy,
+      httpsProxy: network.https_proxy,
+      noProxy: network.no_proxy,
+    },
+    watchConfig: parsed.watch_config,
+    /** `auto`, `off` or a path. */
+    adminSocket: admin.socket,
+  };
+}
+
+type ParsedEntry = NonNullable<ParsedConfig['upstreams']>[number];
+
+function upstreamEntry(entry: ParsedEntry, secrets: UpstreamSecrets): UpstreamEntry {
+  if ('list' in entry) return { kind: 'goproxy', list: entry.list };
+  const { timeouts } = entry;
+  const passwordInUrl = entry.url.password === '' ? undefined : new Secret(decoded(entry.url.password));
+  return {
+    kind: 'server',
+    url: baseOf(entry.url),
+    name: entry.name,
+    isPrivate: entry.private,
+    fallThrough: entry.fall_through,
+    username: entry.username ?? (entry.url.username === '' ? undefined : decoded(entry.url.username)),
+    password: secrets.password ?? passwordInUrl,
+    token: secrets.token,
+    proxy: entry.proxy ?? 'env',
+    caFile: entry.ca_file,
+    timeouts: {
+      connectMs: timeouts.connect,
+      firstByteMs: { meta: timeouts.first_byte.meta, zip: timeouts.first_byte.zip },
+      lastHopeMs: timeouts.last_hope,
+      idleMs: timeouts.idle,
+    },
+    maxConnections: entry.max_connections,
+  };
+}
+
+/** The URL without credentials and trailing slashes. */
+function baseOf(url: URL): string {
+  const bare = new URL(url);
+  bare.username = '';
+  bare.password = '';
+  return bare.href.replace(/\/+$/, '');
+}
+
+/** Percent decoding that leaves text alone which is not encoded. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function deepFreeze<Value extends object>(value: Value): Value {
+  for (const child of Object.values(value)) {
+    if (typeof child === 'object' && child !== null && !Object.isFrozen(child)) deepFreeze(child as object);
+  }
+  return Object.freeze(value);
+}

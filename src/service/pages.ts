@@ -1,0 +1,48 @@
+/** The pages beside the protocol: home, health, readiness, version, robots. */
+import type { IncomingMessage } from 'node:http';
+import { homePage, visibleHost } from '../http/home-page.ts';
+import type { Page } from '../http/handler.ts';
+import type { PageName } from '../http/route.ts';
+
+export interface PageFacts {
+  readonly version: string;
+  readonly pathPrefix: string;
+  fallbackUrl(): string;
+  privatePatterns(): readonly string[];
+  isReady(): Promise<{ ready: boolean; reason: string }>;
+}
+
+const text = 'text/plain; charset=utf-8';
+
+export function makePages(facts: PageFacts): (name: PageName, request: IncomingMessage) => Promise<Page> | Page {
+  return (name, request) => {
+    switch (name) {
+      case 'home': {
+        const fallback = new URL(facts.fallbackUrl()).host;
+        const url = `http://${visibleHost(request.headers.host, fallback)}${facts.pathPrefix}`;
+        return {
+          status: 200,
+          contentType: 'text/html; charset=utf-8',
+          body: homePage({ url, privatePatterns: facts.privatePatterns(), version: facts.version }),
+        };
+      }
+      // Liveness: that this answer was written is the whole of the proof.
+      case 'healthz':
+        return { status: 200, contentType: text, body: 'ok\n' };
+      case 'readyz':
+        return facts.isReady().then(({ ready, reason }) => ({
+          status: ready ? 200 : 503,
+          contentType: text,
+          body: `${reason}\n`,
+        }));
+      case 'version':
+        return {
+          status: 200,
+          contentType: 'application/json',
+          body: `${JSON.stringify({ name: 'modferry', version: facts.version, node: process.version })}\n`,
+        };
+      default:
+        return { status: 200, contentType: text, body: 'User-agent: *\nDisallow: /\n' };
+    }
+  };
+}

@@ -1,0 +1,231 @@
+/**
+ * Which upstreams one configuration snapshot means: the configured ones, or what this machine's Go settings say
+ * (ruling 21), as ready clients; and which module paths are private (ruling 3).
+ */
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { homedir, hostname, networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import type { Config, ServerEntry } from '../config/snapshot.ts';
+import { compilePatterns } from '../gomod/module-pattern.ts';
+import { authFromUrl, type UpstreamAuth } from '../upstream/credentials.ts';
+import { decideUpstreams, type OwnAddress, parseSaved, toSaved, type UpstreamDecision } from '../upstream/decide-upstreams.ts';
+import { type GoproxyEnd, parseGoproxy, stopsOnError } from '../upstream/goproxy-list.ts';
+import { createHttpUpstream } from '../upstream/http-upstream.ts';
+import { askGo } from '../upstream/machine-settings.ts';
+import { loadNetrc, netrcAuth, type NetrcEntry } from '../upstream/netrc.ts';
+import { proxyRule } from '../upstream/outbound-proxy.ts';
+import type { Upstream } from '../upstream/types.ts';
+import type { SumdbEntry } from '../proxy/sumdb-service.ts';
+
+export interface UpstreamSet {
+  readonly upstreams: readonly Upstream[];
+  /** What stands behind the servers in GOPROXY syntax: the client's own next entry, or nothing. */
+  readonly end: GoproxyEnd;
+  readonly isPrivate: (path: string) => boolean;
+  readonly privatePatterns: readonly string[];
+  readonly sumdbs: readonly SumdbEntry[];
+  /** `configuration`, or where the machine's settings came from. */
+  readonly origin: string;
+  readonly warnings: readonly string[];
+  close(): Promise<void>;
+}
+
+export interface UpstreamSetInput {
+  readonly config: Config;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly instanceId: string;
+  readonly version: string;
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly ownAddresses: readonly OwnAddress[];
+}
+
+interface Wanted {
+  readonly url: string;
+  readonly stopsOnError: boolean;
+  readonly auth: UpstreamAuth | undefined;
+  readonly server: ServerEntry | undefined;
+}
+
+const officialSumdb = 'sum.golang.org';
+
+/** Rejects with a ModferryError when a named file or proxy cannot be used. */
+export async function buildUpstreamSet(input: UpstreamSetInput): Promise<UpstreamSet> {
+  const { config, env, dataDir } = input;
+  const savedFile = join(dataDir, 'meta', 'upstreams.json');
+  const [goEnv, netrc, saved] = await Promise.all([
+    askGo({ env }),
+    loadNetrc({ env, homeDir: env['HOME'] ?? homedir(), platform: process.platform }),
+    readFile(savedFile, 'utf8').then(parseJson, () => undefined),
+  ]);
+  const decision = decideUpstreams({
+    env,
+    goEnv,
+    ownAddresses: input.ownAddresses,
+    machineNames: machineNames(),
+    lastGood: parseSaved(saved),
+    hasCredentials: (host) => netrcAuth(netrc.entries, host) !== undefined,
+  });
+  const warnings = netrc.warning === undefined ? [] : [netrc.warning];
+  const { wanted, end, origin } = choose(config, decision, netrc.entries);
+  if (origin !== 'configuration') {
+    warnings.push(...decision.warnings);
+    if (decision.origin === 'environment' || decision.origin === 'go env' || decision.origin === 'go default') {
+      await save(savedFile, toSaved(decision));
+    }
+  }
+  const privatePatterns = [...new Set([...config.privatePatterns, ...decision.privatePatterns])];
+  const names = new Set<string>();
+  const upstreams = wanted.map((one) => makeUpstream(one, input, nameFor(one, names)));
+  const sumdbs = databases(config, decision.sumdb).map(({ name, url }) => ({
+    name,
+    direct: makeUpstream({ url, stopsOnError: false, auth: undefined, server: undefined }, input, name),
+  }));
+  const all = [...upstreams, ...sumdbs.map(({ direct }) => direct)];
+  const matches = compilePatterns(privatePatterns.join(','));
+  return {
+    upstreams,
+    end,
+    isPrivate: matches,
+    privatePatterns,
+    sumdbs,
+    origin,
+    warnings,
+    close: async () => {
+      await Promise.all(all.map((upstream) => upstream.close()));
+    },
+  };
+}
+
+function choose(
+  config: Config,
+  decision: UpstreamDecision,
+  netrc: readonly NetrcEntry[],
+): { wanted: Wanted[]; end: GoproxyEnd; origin: string } {
+  if (config.upstreams === undefined) {
+    const wanted = decision.entries.map((entry) => ({
+      url: entry.url,
+      stopsOnError: entry.stopsOnError,
+      auth: entry.auth ?? netrcAuth([...netrc], new URL(entry.url).hostname),
+      server: undefined,
+    }));
+    return { wanted, end: decision.end, origin: decision.origin };
+  }
+  const wanted: Wanted[] = [];
+  let end: GoproxyEnd = 'none';
+  for (const entry of config.upstreams) {
+    if (entry.kind === 'server') {
+      wanted.push({
+        url: entry.url,
+        stopsOnError: entry.fallThrough === 'not_found',
+        auth: serverAuth(entry) ?? netrcAuth([...netrc], new URL(entry.url).hostname),
+        server: entry,
+      });
+      continue;
+    }
+    const list = parseGoproxy(entry.list.reveal());
+    if (list.end !== 'none') end = list.end;
+    for (const item of list.entries) {
+      const auth = item.auth ?? netrcAuth([...netrc], new URL(item.url).hostname);
+      wanted.push({
+        url: item.url,
+        stopsOnError: stopsOnError(item, { hasCredentials: auth !== undefined }),
+        auth,
+        server: undefined,
+      });
+    }
+  }
+  return { wanted, end, origin: 'configuration' };
+}
+
+function serverAuth(entry: ServerEntry): UpstreamAuth | undefined {
+  if (entry.token !== undefined) return { kind: 'bearer', token: entry.token };
+  if (entry.username !== undefined && entry.password !== undefined) {
+    return { kind: 'basic', username: entry.username, password: entry.password };
+  }
+  return authFromUrl(new URL(entry.url));
+}
+
+function makeUpstream(
+  wanted: Wanted,
+  input: UpstreamSetInput,
+  name: string,
+): Upstream {
+  const { config, env } = input;
+  const { server } = wanted;
+  const setting = server?.proxy ?? 'env';
+  return createHttpUpstream({
+    name,
+    url: wanted.url,
+    isPrivate: server?.isPrivate ?? false,
+    stopsOnError: wanted.stopsOnError,
+    ...(wanted.auth === undefined ? {} : { auth: wanted.auth }),
+    proxy: proxyRule(typeof setting === 'string' ? setting : setting.reveal(), networkEnv(config, env)),
+    caFile: server?.caFile ?? config.network.caFile,
+    connectTimeoutMs: server?.timeouts.connectMs ?? config.timeouts.connectMs,
+    bodyIdleMs: server?.timeouts.idleMs ?? config.timeouts.idleMs,
+    lastHopeMs: server?.timeouts.lastHopeMs ?? config.timeouts.lastHopeMs,
+    maxConcurrent: server?.maxConnections ?? config.ingest.perUpstream,
+    instanceId: input.instanceId,
+    version: input.version,
+  });
+}
+
+/** The configuration's `network` section stands in for the environment's variables. */
+function networkEnv(config: Config, env: UpstreamSetInput['env']): Record<string, string | undefined> {
+  const { httpProxy, httpsProxy, noProxy } = config.network;
+  return {
+    ...env,
+    ...(httpProxy === undefined ? {} : { HTTP_PROXY: httpProxy.reveal() }),
+    ...(httpsProxy === undefined ? {} : { HTTPS_PROXY: httpsProxy.reveal() }),
+    ...(noProxy === undefined ? {} : { NO_PROXY: noProxy }),
+  };
+}
+
+/** The host, with the port where it is not the usual one; numbered when two are alike. */
+function nameFor(wanted: Wanted, taken: Set<string>): string {
+  const { host, pathname } = new URL(wanted.url);
+  const base = wanted.server?.name ?? `${host}${pathname === '/' ? '' : pathname.replace(/\/+$/, '')}`;
+  let name = base;
+  for (let number = 2; taken.has(name); number += 1) name = `${base}#${number}`;
+  taken.add(name);
+  return name;
+}
+
+/** The official database, the one GOSUMDB names, and the configured ones; a later one of a name wins. */
+function databases(config: Config, gosumdb: string | undefined): { name: string; url: string }[] {
+  const byName = new Map<string, string>([[officialSumdb, `https://${officialSumdb}`]]);
+  if (gosumdb !== undefined && gosumdb !== '' && gosumdb !== 'off') {
+    const [key = '', url] = gosumdb.split(/\s+/);
+    const name = key.split('+')[0] ?? '';
+    // `sum.golang.google.cn` is an address of the official database, not a database (ruling 22).
+    if (name === 'sum.golang.google.cn') byName.set(officialSumdb, url ?? `https://${name}`);
+    else if (name !== '') byName.set(name, url ?? `https://${name}`);
+  }
+  for (const { name, url } of config.sumdbs) byName.set(name, url ?? `https://${name}`);
+  return [...byName].map(([name, url]) => ({ name, url }));
+}
+
+function machineNames(): string[] {
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
+  return [hostname(), ...addresses];
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The last good list is a help for a later start, never a reason to fail this one. */
+async function save(file: string, saved: object): Promise<void> {
+  const temporary = `${file}.${process.pid}`;
+  try {
+    await writeFile(temporary, `${JSON.stringify(saved, null, 2)}\n`);
+    await rename(temporary, file);
+  } catch {
+    // A read-only or full folder: said elsewhere.
+  }
+}

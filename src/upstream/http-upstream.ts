@@ -1,0 +1,264 @@
+/**
+ * One GOPROXY server over HTTP: its pool, its limits, and what each of its answers means. It asks once and says
+ * what came back; which upstream is asked when, and whether its bytes are any good, is decided elsewhere.
+ */
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Dispatcher } from 'undici';
+import { type Clock, systemClock } from '../lib/clock.ts';
+import { Semaphore } from '../lib/semaphore.ts';
+import { answerBody } from './answer-body.ts';
+import {
+  contentLengthOf,
+  headerOf,
+  isHtml,
+  isRedirect,
+  quotableLine,
+  redirectTarget,
+  retryAfterOf,
+} from './answer-head.ts';
+import { abortError, classifyError } from './classify-error.ts';
+import { authorizationOf, type UpstreamAuth } from './credentials.ts';
+import { Dispatchers, type Route } from './dispatchers.ts';
+import { parseUpstreamUrl } from './goproxy-list.ts';
+import type { ProxyRule } from './outbound-proxy.ts';
+import { type Upstream, type UpstreamAnswer, UpstreamError, type UpstreamRequest } from './types.ts';
+
+export interface HttpUpstreamOptions {
+  readonly name: string;
+  /** Base URL, http or https. Userinfo in it becomes basic credentials unless `auth` is given. */
+  readonly url: string;
+  readonly auth?: UpstreamAuth | undefined;
+  /** Default false. */
+  readonly isPrivate?: boolean;
+  /** Default false. See `stopsOnError` in goproxy-list.ts. */
+  readonly stopsOnError?: boolean;
+  /** Of this modferry, for `User-Agent`. */
+  readonly version: string;
+  /** Names this server in `X-Modferry-Via`, so that a request that comes back is recognised (508). */
+  readonly instanceId: string;
+  /** Default: straight, no proxy. */
+  readonly proxy?: ProxyRule | undefined;
+  /** PEM file of further certificate authorities. */
+  readonly caFile?: string | undefined;
+  /** Default 10 s. */
+  readonly connectTimeoutMs?: number;
+  /** Without a byte of the body for this long it has stalled. Default 30 s. */
+  readonly bodyIdleMs?: number;
+  /** The longest wait for a status line, whatever the caller's signal. Default 60 s. */
+  readonly lastHopeMs?: number;
+  /** Requests at once, bodies under way included. Default 64. */
+  readonly maxConcurrent?: number;
+  /** Requests that may wait for a place; more are `busy`. Default 1024. */
+  readonly maxQueued?: number;
+  /** How long an unused connection is kept. Default 20 s; what the server says goes first. */
+  readonly keepAliveMs?: number;
+  /** Default: the system's. */
+  readonly clock?: Clock;
+}
+
+const maxRedirects = 5;
+/** A longer chain of modferries is taken for a circle that somebody on the way does not recognise. */
+const maxVia = 16;
+
+/** Throws GoproxyError for a bad URL, ModferryError `ca_file`. Opens no connection yet. */
+export function createHttpUpstream(options: HttpUpstreamOptions): Upstream {
+  return new HttpUpstream(options);
+}
+
+class HttpUpstream implements Upstream {
+  readonly name: string;
+  readonly isPrivate: boolean;
+  readonly stopsOnError: boolean;
+  readonly #options: HttpUpstreamOptions;
+  readonly #base: URL;
+  readonly #auth: UpstreamAuth | undefined;
+  readonly #clock: Clock;
+  readonly #dispatchers: Dispatchers;
+  readonly #places: Semaphore;
+  #closed = false;
+
+  constructor(options: HttpUpstreamOptions) {
+    const { url, auth } = parseUpstreamUrl(options.url);
+    const maxConcurrent = options.maxConcurrent ?? 64;
+    this.name = options.name;
+    this.isPrivate = options.isPrivate ?? false;
+    this.stopsOnError = options.stopsOnError ?? false;
+    this.#options = options;
+    this.#base = new URL(url);
+    this.#auth = options.auth ?? auth;
+    this.#clock = options.clock ?? systemClock;
+    this.#places = new Semaphore(maxConcurrent, options.maxQueued ?? 1024);
+    this.#dispatchers = new Dispatchers({
+      base: this.#base,
+      proxy: options.proxy ?? (() => undefined),
+      connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
+      maxConnections: maxConcurrent,
+      keepAliveMs: options.keepAliveMs ?? 20_000,
+      caFile: options.caFile,
+    });
+  }
+
+  async fetch(request: UpstreamRequest): Promise<UpstreamAnswer> {
+    const { signal, via = [] } = request;
+    if (this.#closed) throw new UpstreamError(this.name, 'aborted', 'this upstream was closed');
+    if (via.includes(this.#options.instanceId) || via.length >= maxVia) {
+      throw new UpstreamError(this.name, 'loop', 'this request has already passed through this server');
+    }
+    if (signal.aborted) throw abortError(this.name, signal);
+    let release: (() => void) | undefined;
+    try {
+      release = await this.#places.acquire(signal, request.priority);
+    } catch {
+      throw abortError(this.name, signal);
+    }
+    if (release === undefined) {
+      throw new UpstreamError(this.name, 'busy', 'too many requests are waiting for it');
+    }
+    try {
+      return await this.#ask(request, release);
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#dispatchers.close();
+  }
+
+  async #ask(request: UpstreamRequest, release: () => void): Promise<UpstreamAnswer> {
+    const startedAtMs = this.#clock.monotonic();
+    const path = this.#base.pathname.replace(/\/+$/, '');
+    let target = new URL(`${this.#base.origin}${path}${request.target}`);
+    let isOwnServer = true;
+    const seen = new Set<string>();
+    for (;;) {
+      seen.add(target.href);
+      const route = this.#dispatchers.routeTo(target);
+      const answer = await this.#send(target, route, request, isOwnServer);
+      if (!isRedirect(answer.statusCode)) {
+        const place = { upstream: this.name, proxy: route.proxy, signal: request.signal };
+        return await this.#judge(answer, place, startedAtMs, release);
+      }
+      await quotableLine(answer.body, '', this.#clock);
+      target = redirectTarget(this.name, target, answer.headers, this.#dispatchers.isInner);
+      // Once it has led away, nothing on the way gets credentials again, not even the own server.
+      isOwnServer &&= target.origin === this.#base.origin;
+      if (seen.has(target.href)) throw new UpstreamError(this.name, 'redirect', 'redirects in a circle');
+      if (seen.size > maxRedirects) {
+        throw new UpstreamError(this.name, 'redirect', `redirects more than ${maxRedirects} times`);
+      }
+    }
+  }
+
+  async #send(
+    target: URL,
+    route: Route,
+    request: UpstreamRequest,
+    isOwnServer: boolean,
+  ): Promise<Dispatcher.ResponseData> {
+    const { signal } = request;
+    for (let isRepeat = false; ; isRepeat = true) {
+      try {
+        return await route.dispatcher.request({
+          origin: target.origin,
+          path: `${target.pathname}${target.search}`,
+          method: 'GET',
+          headers: this.#headers(request, isOwnServer),
+          signal,
+          headersTimeout: this.#options.lastHopeMs ?? 60_000,
+          bodyTimeout: this.#options.bodyIdleMs ?? 30_000,
+        });
+      } catch (error) {
+        if (!isRepeat && !signal.aborted && isStaleConnection(error)) continue;
+        throw classifyError(error, { upstream: this.name, phase: 'head', proxy: route.proxy, signal });
+      }
+    }
+  }
+
+  #headers(request: UpstreamRequest, isOwnServer: boolean): Record<string, string> {
+    const { version, instanceId } = this.#options;
+    const headers: Record<string, string> = {
+      accept: '*/*',
+      'accept-encoding': 'identity',
+      'user-agent': `modferry/${version}`,
+      'x-modferry-via': [...(request.via ?? []), instanceId].join(', '),
+    };
+    if (request.requestId !== undefined) headers['x-request-id'] = request.requestId;
+    if (isOwnServer && this.#auth !== undefined) headers.authorization = authorizationOf(this.#auth);
+    return headers;
+  }
+
+  async #judge(
+    answer: Dispatcher.ResponseData,
+    place: { upstream: string; proxy: Route['proxy']; signal: AbortSignal },
+    startedAtMs: number,
+    release: () => void,
+  ): Promise<UpstreamAnswer> {
+    const { statusCode: status, headers, body: readable } = answer;
+    const contentType = headerOf(headers, 'content-type') ?? '';
+    if (status !== 200) throw await this.#refusal(answer, contentType);
+    const fault = faultOf(headers, contentType);
+    if (fault !== undefined) {
+      readable.on('error', () => {});
+      readable.destroy();
+      throw new UpstreamError(this.name, fault.code, fault.message, { status });
+    }
+    const contentLength = contentLengthOf(headers);
+    const { body, cancel } = answerBody(readable, contentLength, place, release);
+    return {
+      upstream: this.name,
+      contentLength,
+      contentType,
+      etag: headerOf(headers, 'etag'),
+      lastModified: headerOf(headers, 'last-modified'),
+      firstByteMs: this.#clock.monotonic() - startedAtMs,
+      body,
+      cancel,
+    };
+  }
+
+  async #refusal(answer: Dispatcher.ResponseData, contentType: string): Promise<UpstreamError> {
+    const { statusCode: status, headers } = answer;
+    const retryAfterMs = retryAfterOf(headers, this.#clock.now());
+    const line = await quotableLine(answer.body, contentType, this.#clock);
+    const text = line === undefined ? `status ${status}` : `status ${status}: ${line}`;
+    const details = { status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+    if (status === 404) return new UpstreamError(this.name, 'absent', text, details);
+    if (status === 410) return new UpstreamError(this.name, 'gone', text, details);
+    if (status === 508)
+      return new UpstreamError(this.name, 'loop', 'it leads back to this server (508)', details);
+    return new UpstreamError(this.name, 'status', text, details);
+  }
+}
+
+/** What makes a 200 unusable before its body is read. */
+function faultOf(
+  headers: IncomingHttpHeaders,
+  contentType: string,
+): { code: 'refused' | 'protocol'; message: string } | undefined {
+  const coding = headerOf(headers, 'content-encoding')?.trim().toLowerCase() ?? '';
+  if (coding !== '' && coding !== 'identity') {
+    return {
+      code: 'protocol',
+      message: `coded the body as ${coding.slice(0, 20)} although identity was asked`,
+    };
+  }
+  // Captive portals and block pages answer everything with 200 and a page.
+  if (isHtml(contentType)) return { code: 'refused', message: 'answered with an HTML page' };
+  return undefined;
+}
+
+/**
+ * A kept connection that the server closed just as we used it says nothing about the server: Go's client, too,
+ * asks once more. Bytes read before on that socket tell it from a server that closes every connection.
+ */
+function isStaleConnection(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return false;
+  if (error.code !== 'UND_ERR_SOCKET' || !('socket' in error)) return false;
+  const { socket } = error;
+  return (
+    typeof socket === 'object' && socket !== null && 'bytesRead' in socket && Number(socket.bytesRead) > 0
+  );
+}
