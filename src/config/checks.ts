@@ -64,7 +64,11 @@ function listenFaults(parsed: ParsedConfig): PathFault[] {
   for (const [index, { host, port }] of parsed.listen.entries()) {
     const address = `${host.toLowerCase()}:${port}`;
     if (port !== 0 && seen.has(address)) {
-      faults.push({ path: ['listen', index], wrong: `"${address}" stands twice`, right: 'remove one of them' });
+      faults.push({
+        path: ['listen', index],
+        wrong: `"${address}" stands twice`,
+        right: 'remove one of them',
+      });
     }
     seen.add(address);
   }

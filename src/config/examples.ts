@@ -61,7 +61,8 @@ memory:
   },
   {
     title: 'Under a path, behind a load balancer',
-    about: 'Clients use `https://tools.corp.example/goproxy`; the balancer sees `/readyz` fail before requests do.',
+    about:
+      'Clients use `https://tools.corp.example/goproxy`; the balancer sees `/readyz` fail before requests do.',
     yaml: `listen:
   - 127.0.0.1:8080
   - '[::1]:8080'

@@ -8,7 +8,7 @@ import { formatByteSize, parseByteSize } from '../lib/byte-size.ts';
 import { formatDuration, parseDuration } from '../lib/duration.ts';
 import type { Parsed } from './shapes.ts';
 
-export type FieldKind = 'duration' | 'size' | 'integer' | 'boolean' | 'text' | 'list' | 'upstreams';
+type FieldKind = 'duration' | 'size' | 'integer' | 'boolean' | 'text' | 'list' | 'upstreams';
 
 /** What the reference page, the environment layer and the fault texts know of one key. */
 export interface FieldInfo {
@@ -66,7 +66,12 @@ export function parsedBy<Schema extends z.ZodType, Value>(
   return schema.transform((raw, context): Value => {
     const parsed = parse(raw);
     if ('value' in parsed) return parsed.value;
-    context.issues.push({ code: 'custom', message: parsed.wrong, input: raw, params: { right: parsed.right } });
+    context.issues.push({
+      code: 'custom',
+      message: parsed.wrong,
+      input: raw,
+      params: { right: parsed.right },
+    });
     return z.NEVER;
   });
 }
@@ -122,12 +127,14 @@ export function size(field: SizeField) {
   const { minBytes = 0, maxBytes = 1024 ** 4 } = field;
   const written = z
     .union([z.string(), z.int()])
-    .meta({ pattern: '^[0-9]+(\\.[0-9]+)? ?([KMGTkmgt][Ii]?)?[Bb]?$' });
+    .meta({ pattern: '^[0-9]+(\\.[0-9]+)? ?(([KMGTkmgt][Ii]?)?[Bb])?$' });
   const schema = parsedBy(written, (raw): Parsed<number> => {
     const valueBytes = parseByteSize(String(raw));
     if (valueBytes === undefined) return { wrong: 'is not a size' };
-    if (valueBytes < minBytes) return { wrong: 'is too small', right: `write ${formatByteSize(minBytes)} or more` };
-    if (valueBytes > maxBytes) return { wrong: 'is too large', right: `write ${formatByteSize(maxBytes)} or less` };
+    if (valueBytes < minBytes)
+      return { wrong: 'is too small', right: `write ${formatByteSize(minBytes)} or more` };
+    if (valueBytes > maxBytes)
+      return { wrong: 'is too large', right: `write ${formatByteSize(maxBytes)} or less` };
     return { value: valueBytes };
   });
   return withDefault(schema, field.default, {
@@ -180,7 +187,7 @@ export function flag(field: Common & { readonly default: boolean }) {
 export function choice<const Word extends string>(
   field: Common & { readonly default: NoInfer<Word>; readonly words: readonly [Word, ...Word[]] },
 ) {
-  return withDefault(z.enum(field.words), field.default as never, choiceInfo(field.words, field.about));
+  return withDefault(z.literal(field.words), field.default, choiceInfo(field.words, field.about));
 }
 
 /** One of a few words, or left out. */

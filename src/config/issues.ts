@@ -43,14 +43,16 @@ function unknownKey(path: readonly PropertyKey[], key: string): PathFault {
 
 function fieldFault(issue: Issue, path: readonly PropertyKey[]): PathFault {
   const field = fieldAt(path);
-  if (field === undefined || (field.info.kind === 'upstreams' && path.length === 2)) return shapeFault(issue, path);
+  if (field === undefined || (field.info.kind === 'upstreams' && path.length === 2))
+    return shapeFault(issue, path);
   if (issue.input === undefined && issue.code === 'invalid_type') {
     return { path, wrong: `"${String(path.at(-1))}" is missing`, right: field.info.right };
   }
   const written = describe(issue.input, field);
   const isOurs = issue.code === 'custom';
   const wrong = isOurs ? issue.message : predicateOf(issue, field);
-  const hint = isOurs && typeof issue.params?.['right'] === 'string' ? issue.params['right'] : field.info.right;
+  const hint =
+    isOurs && typeof issue.params?.['right'] === 'string' ? issue.params['right'] : field.info.right;
   return { path, wrong: `${written} ${wrong}`, right: hint };
 }
 
@@ -81,7 +83,7 @@ function describe(input: unknown, field: Field | undefined): string {
   if (typeof input === 'object') return 'a mapping';
   if (field?.info.isSecret === true) return 'the value';
   if (typeof input === 'string') return `"${shorten(redactUrls(input))}"`;
-  return String(input);
+  return typeof input === 'number' || typeof input === 'boolean' ? String(input) : 'this';
 }
 
 function shorten(text: string): string {

@@ -4,7 +4,14 @@
  */
 import { errnoOf } from '../lib/errors.ts';
 import { crossFaults, type PatternFault } from './checks.ts';
-import { ConfigError, type ConfigFault, faultAt, inReadingOrder, type PathFault, type Place } from './fault.ts';
+import {
+  ConfigError,
+  type ConfigFault,
+  faultAt,
+  inReadingOrder,
+  type PathFault,
+  type Place,
+} from './fault.ts';
 import { faultsOfIssues } from './issues.ts';
 import { MergedLayers, type Origin } from './origin.ts';
 import { type Environment, envLayer, type FlagValues, flagLayer } from './override-layers.ts';

@@ -28,7 +28,8 @@ export type FlagValues = Readonly<Record<string, string | readonly string[] | bo
 /** Variables with our prefix that are no keys: they say where the file is. */
 const otherVariables = ['MODFERRY_CONFIG'];
 /** Kubernetes announces a service called modferry in every container beside it with variables of these forms. */
-const serviceLink = /_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)$/;
+const serviceLink =
+  /_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)$/;
 
 const fieldsByVariable = new Map<string, Field>();
 for (const field of configWalk.fields) {
@@ -124,7 +125,10 @@ function unknownVariable(place: Place): ConfigFault {
     place.where.slice(prefix),
     knownVariables().map((name) => name.slice(prefix)),
   );
-  const right = near === undefined ? 'unset it; see docs/configuration.md for all variables' : `did you mean MODFERRY_${near}?`;
+  const right =
+    near === undefined
+      ? 'unset it; see docs/configuration.md for all variables'
+      : `did you mean MODFERRY_${near}?`;
   return faultAt(place, '', 'is not a variable of modferry', right);
 }
 

@@ -17,8 +17,8 @@ const typeNames: Readonly<Record<FieldInfo['kind'], string>> = {
   upstreams: 'list',
 };
 
-/** Keys that every command line may set. */
-const flaggedKeys = ['listen', 'data', 'upstreams', 'path_prefix', 'sumdb'];
+/** Keys that `modferry serve` has a flag for. */
+const flaggedKeys = ['listen', 'data', 'upstreams', 'path_prefix', 'sumdb', 'log.level'];
 
 const introduction = `# Configuration
 
@@ -68,7 +68,8 @@ export function renderReference(): string {
 function renderSection(walk: SchemaWalk, section: Section, level: number, withVariables: boolean): string {
   const own = walk.fields.filter(
     (field) =>
-      field.path.length === section.path.length + 1 && section.path.every((key, index) => field.path[index] === key),
+      field.path.length === section.path.length + 1 &&
+      section.path.every((key, index) => field.path[index] === key),
   );
   if (own.length === 0) return '';
   const title = section.path.length === 0 ? 'General' : `\`${section.path.join('.')}\``;
@@ -77,7 +78,9 @@ function renderSection(walk: SchemaWalk, section: Section, level: number, withVa
 }
 
 function renderTable(fields: readonly Field[], withVariables: boolean): string {
-  const head = withVariables ? ['key', 'variable', 'type', 'default', 'meaning'] : ['key', 'type', 'default', 'meaning'];
+  const head = withVariables
+    ? ['key', 'variable', 'type', 'default', 'meaning']
+    : ['key', 'type', 'default', 'meaning'];
   const rows = fields.map((field) => {
     const variable = `\`${field.variable}\`${field.info.mayHoldCredentials ? ' †' : ''}`;
     const cells = [`\`${field.name}\``, variable, typeOf(field), defaultOf(field), field.info.about];

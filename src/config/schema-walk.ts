@@ -31,7 +31,7 @@ export interface SchemaWalk {
 }
 
 /** `MODFERRY_INGEST_HOLD` for `['ingest', 'hold']`. */
-export function variableOf(path: readonly string[]): string {
+function variableOf(path: readonly string[]): string {
   return `MODFERRY_${path.join('_').toUpperCase()}`;
 }
 
@@ -49,7 +49,7 @@ function walk(root: z.ZodObject): SchemaWalk {
   const fields: Field[] = [];
   const sections: Section[] = [];
   function visit(schema: z.core.$ZodType, path: readonly string[], about: string): void {
-    const info = fieldRegistry.get(schema as z.ZodType);
+    const info = fieldRegistry.get(schema);
     if (info !== undefined) {
       fields.push({ path, name: nameOf(path), variable: variableOf(path), info });
     } else if (schema instanceof z.ZodPrefault) {

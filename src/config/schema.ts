@@ -4,8 +4,25 @@
  * keys are faults.
  */
 import * as z from 'zod';
-import { choice, duration, flag, integer, listOf, parsedBy, size, withDefault, withoutDefault } from './fields.ts';
-import { type Parsed, parseListen, parsePathPrefix, parsePercent, parseProxyAddress, parseSumdb } from './shapes.ts';
+import {
+  choice,
+  duration,
+  flag,
+  integer,
+  listOf,
+  parsedBy,
+  size,
+  withDefault,
+  withoutDefault,
+} from './fields.ts';
+import {
+  type Parsed,
+  parseListen,
+  parsePathPrefix,
+  parsePercent,
+  parseProxyAddress,
+  parseSumdb,
+} from './shapes.ts';
 import { upstreamEntrySchema } from './upstream-schema.ts';
 
 const day = 86_400_000;
@@ -16,7 +33,8 @@ const timeouts = z.strictObject({
     .strictObject({
       meta: duration({
         default: '5s',
-        about: 'To the status line of a small answer. After it the next upstream is asked too; the first one stays open.',
+        about:
+          'To the status line of a small answer. After it the next upstream is asked too; the first one stays open.',
       }),
       zip: duration({ default: '10s', about: 'The same for a module zip.' }),
     })
@@ -24,7 +42,8 @@ const timeouts = z.strictObject({
     .describe('How long an upstream may take before the next one is asked as well.'),
   last_hope: duration({
     default: '60s',
-    about: 'How long the last upstream that is left may take to its first byte. Mirrors fetch rare versions on demand.',
+    about:
+      'How long the last upstream that is left may take to its first byte. Mirrors fetch rare versions on demand.',
   }),
   idle: duration({ default: '15s', about: 'An answer that brings no byte for this long is given up.' }),
 });
@@ -33,7 +52,8 @@ const ingest = z.strictObject({
   hold: duration({
     default: '2s',
     minMs: 0,
-    about: 'What is verified within this time goes out whole; after it the answer starts to stream with its tail held.',
+    about:
+      'What is verified within this time goes out whole; after it the answer starts to stream with its tail held.',
   }),
   tail: size({
     default: '64KiB',
@@ -41,7 +61,12 @@ const ingest = z.strictObject({
     maxBytes: 16 * 1024 ** 2,
     about: 'How much of a streaming zip is held back until all of it is verified and stored.',
   }),
-  concurrency: integer({ default: 64, min: 1, max: 4096, about: 'Fetches of client requests at once; more wait.' }),
+  concurrency: integer({
+    default: 64,
+    min: 1,
+    max: 4096,
+    about: 'Fetches of client requests at once; more wait.',
+  }),
   per_upstream: integer({ default: 16, min: 1, max: 1024, about: 'Connections to one upstream.' }),
   pass_through_memory: size({
     default: '64MiB',
@@ -49,9 +74,21 @@ const ingest = z.strictObject({
   }),
   limits: z
     .strictObject({
-      zip: size({ default: '500MiB', minBytes: 1024, about: "Largest module zip. The default is Go's own limit." }),
-      inflated: size({ default: '500MiB', minBytes: 1024, about: 'Largest sum of the files in a zip, measured.' }),
-      mod: size({ default: '16MiB', minBytes: 1024, about: "Largest go.mod. The default is Go's own limit." }),
+      zip: size({
+        default: '500MiB',
+        minBytes: 1024,
+        about: "Largest module zip. The default is Go's own limit.",
+      }),
+      inflated: size({
+        default: '500MiB',
+        minBytes: 1024,
+        about: 'Largest sum of the files in a zip, measured.',
+      }),
+      mod: size({
+        default: '16MiB',
+        minBytes: 1024,
+        about: "Largest go.mod. The default is Go's own limit.",
+      }),
       info: size({ default: '64KiB', minBytes: 1024, about: 'Largest `.info` or `@latest` answer.' }),
       list: size({ default: '4MiB', minBytes: 1024, about: 'Largest `@v/list` answer.' }),
     })
@@ -60,28 +97,57 @@ const ingest = z.strictObject({
 });
 
 const lookAhead = z.strictObject({
-  enabled: flag({ default: true, about: 'Fetch what a client will ask next. Never done for private modules.' }),
+  enabled: flag({
+    default: true,
+    about: 'Fetch what a client will ask next. Never done for private modules.',
+  }),
   concurrency: integer({ default: 8, min: 1, max: 256, about: 'Fetches ahead at once.' }),
   depth: integer({
     default: 3,
     min: 0,
     max: 16,
-    about: 'Levels of the module graph to follow from a go.mod that was asked for. 0 stays within the version.',
+    about:
+      'Levels of the module graph to follow from a go.mod that was asked for. 0 stays within the version.',
   }),
   max_zip: size({ default: '8MiB', about: 'Zips known to be larger are not fetched ahead. 0 fetches none.' }),
-  bytes_in_flight: size({ default: '64MiB', minBytes: 64 * 1024, about: 'Bytes being fetched ahead at once.' }),
-  per_request: integer({ default: 256, min: 1, max: 65_536, about: 'Artifacts fetched ahead because of one request.' }),
+  bytes_in_flight: size({
+    default: '64MiB',
+    minBytes: 64 * 1024,
+    about: 'Bytes being fetched ahead at once.',
+  }),
+  per_request: integer({
+    default: 256,
+    min: 1,
+    max: 65_536,
+    about: 'Artifacts fetched ahead because of one request.',
+  }),
 });
 
 const freshness = z.strictObject({
-  list: duration({ default: '60s', minMs: 0, maxMs: 30 * day, about: '`@v/list` and `@latest` are fresh this long.' }),
-  query: duration({ default: '10m', minMs: 0, maxMs: 30 * day, about: 'Resolved branches, tags and commit prefixes.' }),
-  private: duration({ default: '10s', minMs: 0, maxMs: 30 * day, about: 'All of these for private modules.' }),
+  list: duration({
+    default: '60s',
+    minMs: 0,
+    maxMs: 30 * day,
+    about: '`@v/list` and `@latest` are fresh this long.',
+  }),
+  query: duration({
+    default: '10m',
+    minMs: 0,
+    maxMs: 30 * day,
+    about: 'Resolved branches, tags and commit prefixes.',
+  }),
+  private: duration({
+    default: '10s',
+    minMs: 0,
+    maxMs: 30 * day,
+    about: 'All of these for private modules.',
+  }),
   stale_while_revalidate: duration({
     default: '10m',
     minMs: 0,
     maxMs: 30 * day,
-    about: 'After that a stored answer is still served at once for this long while it is refreshed behind the reply.',
+    about:
+      'After that a stored answer is still served at once for this long while it is refreshed behind the reply.',
   }),
   stale_if_error: duration({
     default: '30d',
@@ -89,8 +155,18 @@ const freshness = z.strictObject({
     maxMs: 3650 * day,
     about: 'A stored answer is served for this long when no upstream can be reached.',
   }),
-  negative: duration({ default: '60s', minMs: 0, maxMs: day, about: 'A 404 or 410 of all upstreams is remembered.' }),
-  negative_list: duration({ default: '30s', minMs: 0, maxMs: day, about: 'The same for `@v/list` and `@latest`.' }),
+  negative: duration({
+    default: '60s',
+    minMs: 0,
+    maxMs: day,
+    about: 'A 404 or 410 of all upstreams is remembered.',
+  }),
+  negative_list: duration({
+    default: '30s',
+    minMs: 0,
+    maxMs: day,
+    about: 'The same for `@v/list` and `@latest`.',
+  }),
   partial: duration({
     default: '10s',
     minMs: 0,
@@ -103,27 +179,35 @@ const freshness = z.strictObject({
 const memory = z.strictObject({
   hot_small: size({ default: '64MiB', about: 'Memory for often asked small files. 0 keeps none.' }),
   hot_zip: size({ default: '128MiB', about: 'Memory for often asked zips. 0 keeps none.' }),
-  hot_zip_max_item: size({ default: '64MiB', about: 'Larger zips are read from disk; never more than `hot_zip`.' }),
+  hot_zip_max_item: size({
+    default: '64MiB',
+    about: 'Larger zips are read from disk; never more than `hot_zip`.',
+  }),
 });
 
 const store = z.strictObject({
-  stop_at: withDefault(
-    parsedBy(z.union([z.string(), z.number()]), parsePercent),
-    '95%',
-    {
-      kind: 'text',
-      noun: 'a percentage',
-      right: 'write e.g. 95%',
-      about: 'When the disk is this full nothing more is stored; answers are passed through. Nothing is deleted.',
-    },
-  ),
+  stop_at: withDefault(parsedBy(z.union([z.string(), z.number()]), parsePercent), '95%', {
+    kind: 'text',
+    noun: 'a percentage',
+    right: 'write e.g. 95%',
+    about:
+      'When the disk is this full nothing more is stored; answers are passed through. Nothing is deleted.',
+  }),
 });
 
 const server = z.strictObject({
-  max_connections: integer({ default: 4096, min: 1, max: 1_000_000, about: 'Client connections; more are refused.' }),
+  max_connections: integer({
+    default: 4096,
+    min: 1,
+    max: 1_000_000,
+    about: 'Client connections; more are refused.',
+  }),
   headers_timeout: duration({ default: '10s', about: 'For a client to send its request line and headers.' }),
   request_timeout: duration({ default: '30s', about: 'For a client to send its whole request.' }),
-  idle_write_timeout: duration({ default: '60s', about: 'A client that takes no byte for this long is dropped.' }),
+  idle_write_timeout: duration({
+    default: '60s',
+    about: 'A client that takes no byte for this long is dropped.',
+  }),
   keep_alive: duration({ default: '75s', about: 'An unused client connection is kept open.' }),
   max_header: size({
     default: '16KiB',
@@ -131,11 +215,16 @@ const server = z.strictObject({
     maxBytes: 1024 ** 2,
     about: 'Largest request line and headers together.',
   }),
-  drain: duration({ default: '30s', minMs: 0, about: 'After SIGTERM running answers may take this long to finish.' }),
+  drain: duration({
+    default: '30s',
+    minMs: 0,
+    about: 'After SIGTERM running answers may take this long to finish.',
+  }),
   drain_wait: duration({
     default: '0s',
     minMs: 0,
-    about: 'After SIGTERM requests are still accepted for this long, while `/readyz` says 503 to the load balancer.',
+    about:
+      'After SIGTERM requests are still accepted for this long, while `/readyz` says 503 to the load balancer.',
   }),
 });
 
@@ -145,7 +234,11 @@ const log = z.strictObject({
     default: 'info',
     about: 'Least severity that is logged.',
   }),
-  format: choice({ words: ['auto', 'json', 'text'], default: 'auto', about: '`auto`: text on a terminal, else JSON.' }),
+  format: choice({
+    words: ['auto', 'json', 'text'],
+    default: 'auto',
+    about: '`auto`: text on a terminal, else JSON.',
+  }),
   access: choice({ words: ['all', 'misses', 'off'], default: 'all', about: 'Which requests get a line.' }),
 });
 
@@ -181,7 +274,8 @@ const admin = z.strictObject({
     kind: 'text',
     noun: 'a path',
     right: 'write auto, off, or the path of a socket',
-    about: 'Local socket through which `modferry purge` and the like reach this process. `auto` puts it in the data folder.',
+    about:
+      'Local socket through which `modferry purge` and the like reach this process. `auto` puts it in the data folder.',
   }),
 });
 
@@ -212,7 +306,8 @@ export const configSchema = z.strictObject({
   upstreams: withoutDefault(z.array(upstreamEntrySchema).min(1), {
     kind: 'upstreams',
     noun: 'a list of upstreams',
-    right: "write e.g. [https://goproxy.cn, https://goproxy.io], or leave the key out to use this machine's Go settings",
+    right:
+      "write e.g. [https://goproxy.cn, https://goproxy.io], or leave the key out to use this machine's Go settings",
     about: "Where modules come from, in order. When left out: the GOPROXY of this machine's Go.",
     mayHoldCredentials: true,
   }),
@@ -223,7 +318,8 @@ export const configSchema = z.strictObject({
       kind: 'list',
       noun: 'a module path pattern',
       right: 'write patterns as in GOPRIVATE, e.g. git.corp.example/*',
-      about: "Module path patterns never sent to an upstream that is not `private`, besides the machine's GOPRIVATE.",
+      about:
+        "Module path patterns never sent to an upstream that is not `private`, besides the machine's GOPRIVATE.",
     },
   ),
   sumdb: withDefault(listOf(parseSumdb), [], {
@@ -241,7 +337,10 @@ export const configSchema = z.strictObject({
   server: server.prefault({}).describe('What clients may do.'),
   log: log.prefault({}).describe('What is logged, and how.'),
   network: network.prefault({}).describe('How to get out of here.'),
-  watch_config: flag({ default: false, about: 'Reload when the configuration file changes, besides on SIGHUP.' }),
+  watch_config: flag({
+    default: false,
+    about: 'Reload when the configuration file changes, besides on SIGHUP.',
+  }),
   admin: admin.prefault({}).describe('Local administration.'),
 });
 

@@ -47,7 +47,7 @@ export interface SecretSources {
 export type ResolvedSecret = { readonly value: Secret } | { readonly wrong: string; readonly right: string };
 
 /** True for `env:NAME` and `file:PATH`: these name a secret and may be shown. */
-export function isSecretReference(text: string): boolean {
+function isSecretReference(text: string): boolean {
   return text.startsWith('env:') || text.startsWith('file:');
 }
 

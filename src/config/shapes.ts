@@ -126,7 +126,9 @@ function verifierKeyFault(name: string, hash: string, keyText: string): string |
   const key = Buffer.from(keyText, 'base64');
   if (!/^[0-9a-f]{8}$/.test(hash) || key.length !== 33 || key[0] !== 1) return 'has a malformed verifier key';
   const expected = createHash('sha256').update(`${name}\n`).update(key).digest('hex').slice(0, 8);
-  return hash === expected ? undefined : 'has a verifier key that does not fit its own hash (a typing error?)';
+  return hash === expected
+    ? undefined
+    : 'has a verifier key that does not fit its own hash (a typing error?)';
 }
 
 function parseSumdbUrl(text: string): Parsed<string> {
@@ -135,7 +137,10 @@ function parseSumdbUrl(text: string): Parsed<string> {
   const url = parsed.value;
   if (url.username !== '' || url.password !== '') return { wrong: 'has credentials in its address' };
   if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
-    return { wrong: 'has a plain http address that is not on this machine', right: 'write an https:// address' };
+    return {
+      wrong: 'has a plain http address that is not on this machine',
+      right: 'write an https:// address',
+    };
   }
   return { value: url.href.replace(/\/+$/, '') };
 }

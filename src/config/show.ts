@@ -37,7 +37,8 @@ export function renderConfigYaml(keys: readonly ShownKey[]): string {
     const parents = path.slice(0, -1);
     const shared = parents.findIndex((key, index) => open[index] !== key);
     if (shared >= 0) {
-      for (const [index, key] of parents.entries()) if (index >= shared) lines.push(`${'  '.repeat(index)}${key}:`);
+      for (const [index, key] of parents.entries())
+        if (index >= shared) lines.push(`${'  '.repeat(index)}${key}:`);
     }
     open = parents;
     lines.push(...renderKey(path.at(-1) ?? '', value, '  '.repeat(parents.length), describeSource(source)));

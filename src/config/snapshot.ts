@@ -55,7 +55,18 @@ export function toConfig(parsed: ParsedConfig, secrets: readonly UpstreamSecrets
 }
 
 function build(parsed: ParsedConfig, secrets: readonly UpstreamSecrets[]) {
-  const { timeouts, ingest, look_ahead: ahead, freshness, memory, store, server, log, network, admin } = parsed;
+  const {
+    timeouts,
+    ingest,
+    look_ahead: ahead,
+    freshness,
+    memory,
+    store,
+    server,
+    log,
+    network,
+    admin,
+  } = parsed;
   return {
     listen: parsed.listen,
     dataDir: parsed.data,
@@ -177,8 +188,9 @@ function decoded(text: string): string {
 }
 
 function deepFreeze<Value extends object>(value: Value): Value {
-  for (const child of Object.values(value)) {
-    if (typeof child === 'object' && child !== null && !Object.isFrozen(child)) deepFreeze(child as object);
+  const children: unknown[] = Object.values(value);
+  for (const child of children) {
+    if (typeof child === 'object' && child !== null && !Object.isFrozen(child)) deepFreeze(child);
   }
   return Object.freeze(value);
 }

@@ -38,7 +38,8 @@ const url = document(
     kind: 'text',
     noun: 'an http(s) URL',
     right: 'write e.g. https://goproxy.cn',
-    about: 'Base URL of a GOPROXY server. A user name and password in it are taken as `username` and `password`.',
+    about:
+      'Base URL of a GOPROXY server. A user name and password in it are taken as `username` and `password`.',
     mayHoldCredentials: true,
   },
 );

@@ -3,7 +3,7 @@
  * because a broken or hostile file must end in a fault and nothing else: size, depth, number of nodes and
  * aliases are bounded, and a key such as `__proto__` never reaches an object.
  */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { messageOf } from '../lib/errors.ts';
 import { type ConfigFault, faultAt, type Place } from './fault.ts';
 import { nameOf } from './schema-walk.ts';
@@ -32,7 +32,12 @@ export function parseYamlLayer(text: string, file: string): FileLayer {
   if (parsed.value === undefined || parsed.value === null) return { ...parsed, values: {} };
   if (isTree(parsed.value)) return { ...parsed, values: parsed.value };
   const place = parsed.places.get('') ?? { layer: 'file', where: file, line: 1, column: 1 };
-  const fault = faultAt(place, '', 'the file is not a mapping', 'write lines such as "listen: localhost:8080"');
+  const fault = faultAt(
+    place,
+    '',
+    'the file is not a mapping',
+    'write lines such as "listen: localhost:8080"',
+  );
   return { ...parsed, values: {}, faults: [...parsed.faults, fault] };
 }
 
@@ -55,19 +60,37 @@ export function parseYaml(text: string, base: Place): YamlValue {
   try {
     const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
     const problems = [...document.errors, ...document.warnings];
+    // The parser's stack ran out; all it says besides is a consequence.
+    const exhausted = problems.find((problem) => problem.code === 'RESOURCE_EXHAUSTION');
+    if (exhausted !== undefined)
+      return { value: undefined, places, faults: [tooDeep(placeAt(exhausted.pos[0]))] };
     for (const problem of problems.slice(0, maxSyntaxFaults)) {
-      faults.push(faultAt(placeAt(problem.pos[0]), '', `not valid YAML: ${messageOf(problem)}`, adviceFor(problem.code)));
+      faults.push(
+        faultAt(
+          placeAt(problem.pos[0]),
+          '',
+          `not valid YAML: ${messageOf(problem)}`,
+          adviceFor(problem.code),
+        ),
+      );
     }
     if (problems.length > 0) return { value: undefined, places, faults };
     const reader = new NodeReader(placeAt, places, faults, (node) =>
       isAlias(node) ? node.resolve(document) : node,
     );
-    return { value: reader.read(document.contents, [], 0), places, faults };
+    const value = reader.read(document.contents, [], 0);
+    // Half a file would only add faults that are consequences of the one that matters.
+    return { value: reader.gaveUp ? undefined : value, places, faults };
   } catch (error) {
     // The parser is recursive; text nested past its stack is a fault of the file, not of ours.
-    const wrong = error instanceof RangeError ? 'nested too deeply' : `not valid YAML: ${messageOf(error)}`;
-    return { value: undefined, places, faults: [faultAt(base, '', wrong, `nest at most ${maxDepth} levels`)] };
+    if (error instanceof RangeError) return { value: undefined, places, faults: [tooDeep(base)] };
+    const wrong = `not valid YAML: ${messageOf(error)}`;
+    return { value: undefined, places, faults: [faultAt(base, '', wrong, adviceFor(''))] };
   }
+}
+
+function tooDeep(place: Place): ConfigFault {
+  return faultAt(place, '', `nested deeper than ${maxDepth} levels`, 'write the file out plainly');
 }
 
 function adviceFor(code: string): string {
@@ -101,9 +124,14 @@ class NodeReader {
     this.#resolve = resolve;
   }
 
+  /** A limit was passed; a fault says which. */
+  get gaveUp(): boolean {
+    return this.#gaveUp;
+  }
+
   read(written: unknown, path: readonly PropertyKey[], depth: number): unknown {
-    if (written === null || written === undefined || this.#gaveUp) return undefined;
-    let node: Node | undefined = written as Node;
+    if (!isNode(written) || this.#gaveUp) return undefined;
+    let node: Node | undefined = written;
     const place = this.#placeAt(node.range?.[0]);
     this.#places.set(nameOf(path), place);
     this.#nodes += 1;
@@ -114,7 +142,8 @@ class NodeReader {
     if (depth > maxDepth) return this.#giveUp(place, path, `nested deeper than ${maxDepth} levels`);
     if (this.#aliases > maxAliases) return this.#giveUp(place, path, `more than ${maxAliases} aliases`);
     if (this.#nodes > maxNodes) return this.#giveUp(place, path, `more than ${maxNodes} values`);
-    if (isSeq(node)) return node.items.map((item, index) => this.read(item, [...path, index], depth + 1) ?? null);
+    if (isSeq(node))
+      return node.items.map((item, index) => this.read(item, [...path, index], depth + 1) ?? null);
     if (isMap(node)) return this.#readMap(node.items, path, depth);
     return isScalar(node) ? node.value : undefined;
   }
@@ -127,12 +156,12 @@ class NodeReader {
     const tree: Tree = {};
     for (const pair of pairs) {
       const key = isScalar(pair.key) ? String(pair.key.value) : '';
-      const keyPlace = this.#placeAt((pair.key as Node | null)?.range?.[0]);
+      const keyPath = [...path, key];
+      const keyPlace = this.#placeAt(isNode(pair.key) ? pair.key.range?.[0] : undefined);
       if (key === '__proto__') {
-        this.#faults.push(faultAt(keyPlace, nameOf(path), '"__proto__" is not a key', 'remove it'));
+        this.#faults.push(faultAt(keyPlace, nameOf(keyPath), '"__proto__" is not a key', 'remove it'));
         continue;
       }
-      const keyPath = [...path, key];
       this.#places.set(`${nameOf(keyPath)}#key`, keyPlace);
       const value = this.read(pair.value, keyPath, depth + 1);
       // A key without a value keeps its default, so that a section may be commented out below its name.

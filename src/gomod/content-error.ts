@@ -6,5 +6,5 @@ import { ModferryError } from '../lib/errors.ts';
 
 export type ContentErrorCode = 'bad_info' | 'bad_mod' | 'bad_list' | 'html';
 
-/** Raised by the checks of `info-file.ts`, `mod-file.ts` and `version-list.ts`; they raise nothing else. */
+/** Raised by the checks of `info-file.ts`, `go-mod-file.ts` and `version-list.ts`; they raise nothing else. */
 export class ContentError extends ModferryError<ContentErrorCode> {}

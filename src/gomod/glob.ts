@@ -1,7 +1,8 @@
 /**
  * Go's path.Match: `*` and `?` never cross a slash, `[a-z]` and `[^a-z]` do, `\` escapes. A pattern is compiled
  * once into chunks between stars. The search is greedy exactly as Go's, which differs from a backtracking matcher
- * where a class could take a slash. See https://pkg.go.dev/path#Match.
+ * where a class could take a slash. Names are ASCII here (module paths are): Go's star may stop within the bytes of
+ * another character, ours does not. See https://pkg.go.dev/path#Match.
  */
 
 /** One character of a pattern: a literal code point, any but a slash, or a class of ranges. */

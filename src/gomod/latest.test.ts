@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { vectors } from '../../test/kit/vectors/vectors.ts';
 import { parseGoModLax } from './go-mod-file.ts';
 import { isRetracted, latestVersion } from './latest.ts';
 
@@ -9,8 +10,8 @@ const newer = 'v0.0.0-20210101120000-000000000000';
 
 /** Go.mod texts by version; `*` is for all others; a version without any has none that can be had. */
 async function latest(
-  versions: string[],
-  goMods: Record<string, string> = { '*': own },
+  versions: readonly string[],
+  goMods: Readonly<Record<string, string>> = { '*': own },
   path?: string,
 ): Promise<string | undefined> {
   return latestVersion(versions, {
@@ -23,6 +24,15 @@ async function latest(
 }
 
 describe('the latest version', () => {
+  it('is what the go command chooses for @latest, +incompatible and retractions included', async () => {
+    const ours = [];
+    for (const { versions, goMods } of vectors.latest) {
+      ours.push({ versions, goMods, latest: (await latest(versions, goMods, 'x.y/z')) ?? '' });
+    }
+    expect(ours).toEqual(vectors.latest);
+    expect(ours.length).toBeGreaterThan(40);
+  });
+
   it.each([
     ['the highest release', ['v1.9.0', 'v1.10.0', 'v1.2.0'], 'v1.10.0'],
     ['a release even below a higher pre-release', ['v1.0.0', 'v1.1.0-rc.1'], 'v1.0.0'],
@@ -88,6 +98,7 @@ describe('the latest version', () => {
     expect(await latest(['v1.0.0', 'v2.0.0-rc.1'], all, 'x.y/z')).toBe('v2.0.0-rc.1');
     expect(await latest(['v1.0.0', newer], all)).toBe(newer);
     expect(await latest(['v1.0.0'], all)).toBeUndefined();
+    expect(await latest([older, newer], { '*': `${own}retract ${newer}\n` })).toBeUndefined();
   });
 
   it('lets +incompatible in when retraction removes the compatible versions', async () => {

@@ -7,7 +7,8 @@
  * - `+incompatible` versions count only when the highest compatible version has no go.mod of its own (or there is
  *   none); a compatible pre-release with a go.mod beats an incompatible release.
  * - Without a tagged version: the pseudo-version with the latest time.
- * - The go.mod of the version so chosen retracts versions; they are left out and the choice is made again.
+ * - The go.mod of the version so chosen retracts versions; they are left out and the choice is made again. A
+ *   retracted newest pseudo-version leaves no answer.
  */
 import type { GoModFile, RetractInterval } from './go-mod-file.ts';
 import { compareSemver } from './semver.ts';
@@ -30,23 +31,19 @@ export interface LatestOptions {
 
 /**
  * The latest of `versions` (any order, pseudo-versions included, non-canonical ones ignored), or undefined when
- * there is none or all are retracted. A go.mod that cannot be had retracts nothing and counts as the module's own.
+ * there is none or what is left is retracted. A go.mod that cannot be had retracts nothing and counts as the module's own.
  */
 export async function latestVersion(
   versions: Iterable<string>,
   options: LatestOptions,
 ): Promise<Version | undefined> {
   const sorted = sortVersions(Array.from(new Set(versions)).filter((version) => isCanonical(version)));
-  const highest = await choose(sorted, options);
+  const highest = await choose(sorted, [], options);
   if (highest === undefined) return undefined;
   const file = await options.goModOf(highest);
   // Go loads no retractions from a file that it cannot parse.
   const retracts = file?.fault === undefined ? (file?.retracts ?? []) : [];
-  if (retracts.length === 0) return highest;
-  return choose(
-    sorted.filter((version) => !isRetracted(version, retracts)),
-    options,
-  );
+  return retracts.length === 0 ? highest : choose(sorted, retracts, options);
 }
 
 /** Whether any interval holds the version, by precedence: `+incompatible` is not looked at. */
@@ -56,16 +53,20 @@ export function isRetracted(version: string, retracts: readonly RetractInterval[
   );
 }
 
-async function choose(sorted: readonly Version[], options: LatestOptions): Promise<Version | undefined> {
+async function choose(
+  sorted: readonly Version[],
+  retracts: readonly RetractInterval[],
+  options: LatestOptions,
+): Promise<Version | undefined> {
   const tagged = await dropIncompatible(
-    sorted.filter((version) => !isPseudoVersion(version)),
+    sorted.filter((version) => !isPseudoVersion(version) && !isRetracted(version, retracts)),
     options,
   );
-  return (
-    tagged.findLast((version) => !isPrerelease(version)) ??
-    tagged.at(-1) ??
-    newestPseudo(sorted.filter((version) => isPseudoVersion(version)))
-  );
+  const best = tagged.findLast((version) => !isPrerelease(version)) ?? tagged.at(-1);
+  if (best !== undefined) return best;
+  // Go looks at one pseudo-version only: when it is retracted, an older one does not take its place.
+  const newest = newestPseudo(sorted.filter((version) => isPseudoVersion(version)));
+  return newest === undefined || isRetracted(newest, retracts) ? undefined : newest;
 }
 
 /** Go walks upwards and stops at the first `+incompatible` above a compatible version with a go.mod. */

@@ -241,6 +241,20 @@ export class Handler {
         }
         return;
       }
+      case 'passing': {
+        const { body } = reply;
+        try {
+          await this.#sendRanged(exchange, reply, {
+            sizeBytes: body.sizeBytes,
+            sha256: undefined,
+            lastModifiedMs: undefined,
+            readAt: (target, length, position) => body.readAt(target, length, position),
+          });
+        } finally {
+          body.close();
+        }
+        return;
+      }
       default:
         reply satisfies never;
     }

@@ -17,6 +17,8 @@ import { readBody } from '../upstream/read-body.ts';
 import { type Upstream, UpstreamError } from '../upstream/types.ts';
 import { verdict, Walk } from '../upstream/walk.ts';
 import type { ZipVerifier } from '../zip/verify-pool.ts';
+import { ZipStreamCheck } from '../zip/zip-stream-check.ts';
+import { PassThrough } from './pass-through.ts';
 import { isDiskFull, openSafeSink } from './safe-sink.ts';
 import { MemoryBudget, type Sink } from './sink.ts';
 import { goModHash } from './go-mod-hash.ts';
@@ -122,6 +124,36 @@ export class Ingest {
     }
     if (asker.background !== true) this.#realAskers.add(name);
     return fill.join();
+  }
+
+  /**
+   * The zip for one client only, proven while it passes, when neither disk nor memory can take it (ruling 15).
+   * Resolves when its first bytes may be sent. Close it exactly once. Rejects with SourcesFailure.
+   */
+  async passThrough(key: ArtifactKey, asker: Asker): Promise<PassThrough> {
+    const { limits, tailBytes } = this.#deps.options();
+    const release = await this.#slot(asker.signal, asker);
+    const body = new PassThrough({
+      walk: this.#openWalk(key, asker.signal, asker),
+      tailBytes,
+      limitBytes: limits.zipBytes,
+      newJudge: () =>
+        new ZipStreamCheck({
+          path: key.path,
+          version: key.version,
+          limits: { zipBytes: limits.zipBytes, inflatedBytes: limits.inflatedBytes },
+        }),
+      failure: (walk) => this.#failure(key, walk),
+      onRefused: (source, reason) => this.#deps.events.emit('refused', { key, source, reason }),
+      onClose: release,
+    });
+    try {
+      await body.open();
+      return body;
+    } catch (error) {
+      body.close();
+      throw error;
+    }
   }
 
   /** Zips that a client waits for: what began as look-ahead is then fetched whatever its size. */

@@ -12,6 +12,8 @@ export interface StreamJudge {
   push(chunk: Buffer): Promise<void>;
   /** Throws unless the whole is a good module zip. */
   finish(): Promise<unknown>;
+  /** Frees what it holds; idempotent. */
+  close(): void;
 }
 
 export interface PassThroughDeps {
@@ -21,6 +23,8 @@ export interface PassThroughDeps {
   newJudge(): StreamJudge;
   failure(walk: Walk): Promise<SourcesFailure>;
   onRefused(source: string, reason: string): void;
+  /** Gives back the place among the fetches. */
+  onClose(): void;
 }
 
 export class PassThrough {
@@ -33,6 +37,7 @@ export class PassThrough {
   #releasedTo = 0;
   #receivedBytes = 0;
   #proven = false;
+  #closed = false;
 
   constructor(deps: PassThroughDeps) {
     this.#deps = deps;
@@ -66,6 +71,7 @@ export class PassThrough {
         return;
       } catch (error) {
         const reason = messageOf(error);
+        this.#judge.close();
         answer.cancel();
         walk.refuse(answer, error instanceof UpstreamError ? error.code : 'refused', reason);
         this.#deps.onRefused(answer.upstream, reason);
@@ -93,8 +99,12 @@ export class PassThrough {
   }
 
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#judge?.close();
     this.#answer?.cancel();
     this.#deps.walk.close();
+    this.#deps.onClose();
   }
 
   #sendable(): number {

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatDuration, parseDuration } from './duration.ts';
 
@@ -20,12 +20,24 @@ describe('parseDuration', () => {
     expect(parseDuration(text)).toBe(expected);
   });
 
-  it.each(['', 's', '5 s', '-5s', '+5s', '5S', '5us', '5sec', '1m30', '1e3s', 'NaN', '.5s', '5.s', '9999999999999999d'])(
-    'refuses %j',
-    (text) => {
-      expect(parseDuration(text)).toBeUndefined();
-    },
-  );
+  it.each([
+    '',
+    's',
+    '5 s',
+    '-5s',
+    '+5s',
+    '5S',
+    '5us',
+    '5sec',
+    '1m30',
+    '1e3s',
+    'NaN',
+    '.5s',
+    '5.s',
+    '9999999999999999d',
+  ])('refuses %j', (text) => {
+    expect(parseDuration(text)).toBeUndefined();
+  });
 });
 
 describe('formatDuration', () => {

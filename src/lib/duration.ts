@@ -32,7 +32,7 @@ export function parseDuration(text: string): number | undefined {
 export function formatDuration(durationMs: number): string {
   let rest = durationMs;
   let text = '';
-  for (const [unit, size] of [...unitMs].reverse()) {
+  for (const [unit, size] of [...unitMs].toReversed()) {
     const amount = Math.floor(rest / size);
     if (amount === 0) continue;
     text += `${amount}${unit}`;

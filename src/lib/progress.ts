@@ -61,12 +61,17 @@ export class Progress {
 
   /** Writes a whole line above the bar. */
   note(line: string): void {
-    this.#clear();
+    this.hide();
     this.#options.output.write(`${line}\n`);
-    this.#lastDrawnMs = this.#options.output.isTty ? Number.NEGATIVE_INFINITY : this.#lastDrawnMs;
   }
 
-  /** Takes the bar away: the command's own last line follows. Idempotent. */
+  /** Takes the bar away until the next advance, so that another stream may write to the same terminal. */
+  hide(): void {
+    this.#clear();
+    if (this.#options.output.isTty) this.#lastDrawnMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Takes the bar away for good: the command's own last line follows. Idempotent. */
   finish(): void {
     this.#clear();
     this.#isFinished = true;

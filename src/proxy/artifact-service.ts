@@ -64,6 +64,11 @@ export class ArtifactService {
           return reply;
         }
       } catch (error) {
+        if (key.ext === 'zip' && isDiskFull(error) && !context.wholeOnly) {
+          const body = await ingest.passThrough(key, askerOf(context));
+          const source = `upstream:${body.source}`;
+          return { kind: 'passing', body, contentType: 'zip', cache: immutable, source };
+        }
         const stopped =
           error instanceof SourcesFailure && (error.code === 'cancelled' || error.code === 'not_fetched');
         if (stopped && !context.signal.aborted && round + 1 < maxRounds) continue;
@@ -165,6 +170,11 @@ export class ArtifactService {
       this.#deps.onWithdrawn(key.path, key.version, lister);
     }
   }
+}
+
+/** Neither the disk nor the memory for such times can take the body. */
+function isDiskFull(error: unknown): boolean {
+  return error instanceof SourcesFailure && error.code === 'disk_full';
 }
 
 function askerOf(context: RequestContext): Asker {

@@ -3,6 +3,7 @@
  * kept; `http/` turns it into status, headers and a body.
  */
 import type { OpenBody, Follower } from '../ingest/zip-fill.ts';
+import type { PassThrough } from '../ingest/pass-through.ts';
 import type { ArtifactFile } from '../store/store.ts';
 
 /** All in milliseconds (ruling 7). */
@@ -90,4 +91,10 @@ export interface GrowingReply extends ReplyFacts {
   readonly opened: OpenBody;
 }
 
-export type Reply = BytesReply | FileReply | GrowingReply;
+/** A body for this client alone, read in order. The caller closes it. */
+export interface PassingReply extends ReplyFacts {
+  readonly kind: 'passing';
+  readonly body: PassThrough;
+}
+
+export type Reply = BytesReply | FileReply | GrowingReply | PassingReply;

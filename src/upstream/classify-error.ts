@@ -94,6 +94,8 @@ function codeFor(codes: readonly string[], place: ErrorPlace): UpstreamErrorCode
     // Cut before its declared length or last chunk: by FIN it is an early end, by RST (ECONNRESET) it stays a reset.
     if (place.phase === 'body' && (code === 'UND_ERR_SOCKET' || code === 'HPE_INVALID_EOF_STATE'))
       return 'truncated';
+    // Before the status line no length can be missed: it was declared twice, as number and as chunks.
+    if (place.phase === 'head' && code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') return 'protocol';
     const known = byCode[code];
     if (known !== undefined) return known;
     if (/^(?:CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|CRL_|ERR_OSSL_)/.test(code)) return 'tls';

@@ -44,7 +44,10 @@ describe('decideUpstreams', () => {
 
   it("puts the fallback mirrors behind Go's built-in default and before direct", () => {
     const decision = decide({ goEnv: go('https://builtin.example,direct', {}) });
-    expect(decision.entries.map((entry) => entry.url)).toEqual(['https://builtin.example', ...fallbackMirrors]);
+    expect(decision.entries.map((entry) => entry.url)).toEqual([
+      'https://builtin.example',
+      ...fallbackMirrors,
+    ]);
     expect(decision).toMatchObject({ origin: 'go default', end: 'direct' });
   });
 
@@ -67,7 +70,9 @@ describe('decideUpstreams', () => {
   ])('drops %s as itself, says so, and goes back to the last good list', (goproxy) => {
     const decision = decide({ env: { GOPROXY: goproxy }, machineNames: ['box.lan'], lastGood });
     expect(decision.origin).toBe('last good');
-    expect(decision.entries).toEqual([{ url: 'https://kept.example', separatorAfter: ',', stopsOnError: true }]);
+    expect(decision.entries).toEqual([
+      { url: 'https://kept.example', separatorAfter: ',', stopsOnError: true },
+    ]);
     expect(decision.warnings.join(' ')).toMatch(/this very server/);
     expect(decision.warnings.join(' ')).not.toContain('pw');
   });
@@ -113,7 +118,9 @@ describe('decideUpstreams', () => {
   });
 
   it('drops a single bad entry with a warning that shows no credentials', () => {
-    const decision = decide({ env: { GOPROXY: 'file:///srv|ftp://u:hunter2@x.example,https://a.example,direct' } });
+    const decision = decide({
+      env: { GOPROXY: 'file:///srv|ftp://u:hunter2@x.example,https://a.example,direct' },
+    });
     expect(decision.entries.map((entry) => entry.url)).toEqual(['https://a.example']);
     expect(decision.warnings).toHaveLength(1);
     expect(decision.warnings.join(' ')).not.toContain('hunter2');
@@ -128,7 +135,11 @@ describe('decideUpstreams', () => {
   });
 
   it('joins the private patterns without repeats and without the word none', () => {
-    const goEnv = go('', {}, { GOPRIVATE: 'corp.example,*.lan', GONOPROXY: 'none, corp.example', GONOSUMDB: '' });
+    const goEnv = go(
+      '',
+      {},
+      { GOPRIVATE: 'corp.example,*.lan', GONOPROXY: 'none, corp.example', GONOSUMDB: '' },
+    );
     const decision = decide({ goEnv });
     expect(decision.privatePatterns).toEqual(['corp.example', '*.lan']);
     expect(decision.noSumdbPatterns).toEqual(['corp.example', '*.lan']);
@@ -162,10 +173,13 @@ describe('the saved list', () => {
     });
   });
 
-  it.each([null, 1, {}, { entries: [], end: 'x' }, { entries: [{ url: 'nope', stopsOnError: true }], end: 'off' }])(
-    'is nothing when the file holds %j',
-    (value) => {
-      expect(parseSaved(value)).toBeUndefined();
-    },
-  );
+  it.each([
+    null,
+    1,
+    {},
+    { entries: [], end: 'x' },
+    { entries: [{ url: 'nope', stopsOnError: true }], end: 'off' },
+  ])('is nothing when the file holds %j', (value) => {
+    expect(parseSaved(value)).toBeUndefined();
+  });
 });

@@ -232,7 +232,8 @@ export function parseSaved(value: unknown): SavedUpstreams | undefined {
     try {
       const { url } = parseUpstreamUrl(entry.url);
       const { separatorAfter, stopsOnError } = entry;
-      if (separatorAfter === ',' || separatorAfter === '|') entries.push({ url, separatorAfter, stopsOnError });
+      if (separatorAfter === ',' || separatorAfter === '|')
+        entries.push({ url, separatorAfter, stopsOnError });
       else entries.push({ url, stopsOnError });
     } catch {
       return undefined;

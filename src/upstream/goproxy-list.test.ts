@@ -47,7 +47,11 @@ describe('parseGoproxy', () => {
   });
 
   it('never shows credentials in the error of a bad URL', () => {
-    for (const value of ['https://me:hunter2@bad host/', 'ftp://me:hunter2@a.example', 'https://u:hunter2@h/?q']) {
+    for (const value of [
+      'https://me:hunter2@bad host/',
+      'ftp://me:hunter2@a.example',
+      'https://u:hunter2@h/?q',
+    ]) {
       expect(() => parseGoproxy(value)).toThrow(GoproxyError);
       expect(() => parseGoproxy(value)).not.toThrow(/hunter2/);
     }
@@ -69,10 +73,14 @@ describe('parseGoproxy', () => {
   it('reads back the entries it gave', () => {
     const host = fc.stringMatching(/^[a-z]{1,8}\.example$/);
     fc.assert(
-      fc.property(fc.uniqueArray(host, { minLength: 1, maxLength: 5 }), fc.constantFrom(',', '|'), (hosts, separator) => {
-        const urls = hosts.map((name) => `https://${name}`);
-        expect(parseGoproxy(urls.join(separator)).entries.map((entry) => entry.url)).toEqual(urls);
-      }),
+      fc.property(
+        fc.uniqueArray(host, { minLength: 1, maxLength: 5 }),
+        fc.constantFrom(',', '|'),
+        (hosts, separator) => {
+          const urls = hosts.map((name) => `https://${name}`);
+          expect(parseGoproxy(urls.join(separator)).entries.map((entry) => entry.url)).toEqual(urls);
+        },
+      ),
     );
   });
 });
@@ -89,9 +97,12 @@ describe('stopsOnError', () => {
     { url: 'http://127.0.0.1:8081', separatorAfter: ',', hasCredentials: false, expected: false },
     { url: 'http://[::1]:8081', separatorAfter: ',', hasCredentials: false, expected: false },
     { url: 'http://192.168.1.1', separatorAfter: undefined, hasCredentials: true, expected: false },
-  ] as const)('is $expected for $url followed by $separatorAfter', ({ expected, hasCredentials, ...entry }) => {
-    expect(stopsOnError(entry, { hasCredentials })).toBe(expected);
-  });
+  ] as const)(
+    'is $expected for $url followed by $separatorAfter',
+    ({ expected, hasCredentials, ...entry }) => {
+      expect(stopsOnError(entry, { hasCredentials })).toBe(expected);
+    },
+  );
 
   it('follows the operator where he says what to do', () => {
     const entry = { url: 'http://10.0.0.1', separatorAfter: ',' } as const;

@@ -21,7 +21,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-describe.skipIf(process.platform === 'win32')('askGo', () => {
+describe('askGo', () => {
   it('asks both questions outside any module with a local toolchain', async () => {
     const command = await fakeGo(
       'go-normal',
@@ -34,8 +34,14 @@ describe.skipIf(process.platform === 'win32')('askGo', () => {
   });
 
   it('says undefined for what an old Go cannot tell', async () => {
-    const command = await fakeGo('go-old', 'if [ "$2" = -changed ]; then exit 2; fi; echo "{\\"GOPROXY\\":\\"x\\"}"');
-    expect(await askGo({ env: process.env, command })).toEqual({ values: { GOPROXY: 'x' }, changed: undefined });
+    const command = await fakeGo(
+      'go-old',
+      'if [ "$2" = -changed ]; then exit 2; fi; echo "{\\"GOPROXY\\":\\"x\\"}"',
+    );
+    expect(await askGo({ env: process.env, command })).toEqual({
+      values: { GOPROXY: 'x' },
+      changed: undefined,
+    });
   });
 
   it.each([

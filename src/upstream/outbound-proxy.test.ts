@@ -7,17 +7,37 @@ function chosen(env: Record<string, string>, target: string, setting?: string): 
 
 describe('proxyRule', () => {
   it.each([
-    ['by the scheme of the target', { HTTPS_PROXY: 'http://p:1', HTTP_PROXY: 'http://q:2' }, 'https://a.example', 'http://p:1'],
-    ['by the scheme of the target', { HTTPS_PROXY: 'http://p:1', HTTP_PROXY: 'http://q:2' }, 'http://a.example', 'http://q:2'],
+    [
+      'by the scheme of the target',
+      { HTTPS_PROXY: 'http://p:1', HTTP_PROXY: 'http://q:2' },
+      'https://a.example',
+      'http://p:1',
+    ],
+    [
+      'by the scheme of the target',
+      { HTTPS_PROXY: 'http://p:1', HTTP_PROXY: 'http://q:2' },
+      'http://a.example',
+      'http://q:2',
+    ],
     ['in lower case', { https_proxy: 'http://p:1' }, 'https://a.example', 'http://p:1'],
-    ['upper case first', { https_proxy: 'http://p:1', HTTPS_PROXY: 'http://q:2' }, 'https://a.example', 'http://q:2'],
+    [
+      'upper case first',
+      { https_proxy: 'http://p:1', HTTPS_PROXY: 'http://q:2' },
+      'https://a.example',
+      'http://q:2',
+    ],
     ['without a scheme', { HTTPS_PROXY: 'proxy.lan:3128' }, 'https://a.example', 'http://proxy.lan:3128'],
     ['none', { HTTP_PROXY: 'http://p:1' }, 'https://a.example', undefined],
     ['empty means none', { HTTPS_PROXY: ' ' }, 'https://a.example', undefined],
     ['not for loopback', { HTTP_PROXY: 'http://p:1' }, 'http://127.0.0.1:8080', undefined],
     ['not for loopback', { HTTP_PROXY: 'http://p:1' }, 'http://localhost', undefined],
     ['not for loopback', { HTTP_PROXY: 'http://p:1' }, 'http://[::1]:80', undefined],
-    ['not for what NO_PROXY names', { HTTP_PROXY: 'http://p:1', no_proxy: 'a.example' }, 'http://a.example', undefined],
+    [
+      'not for what NO_PROXY names',
+      { HTTP_PROXY: 'http://p:1', no_proxy: 'a.example' },
+      'http://a.example',
+      undefined,
+    ],
   ])('takes the proxy of the environment %s', (_what, env, target, expected) => {
     expect(chosen(env, target)).toBe(expected);
   });
@@ -36,10 +56,13 @@ describe('proxyRule', () => {
     expect(JSON.stringify(proxy)).not.toContain('hunter2');
   });
 
-  it.each(['http://', 'ftp://p.lan', 'http://me:hunter2@bad host'])('refuses %s without showing it', (value) => {
-    expect(() => proxyRule(undefined, { HTTP_PROXY: value })).toThrow(OutboundProxyError);
-    expect(() => proxyRule(undefined, { HTTP_PROXY: value })).not.toThrow(/hunter2/);
-  });
+  it.each(['http://', 'ftp://p.lan', 'http://me:hunter2@bad host'])(
+    'refuses %s without showing it',
+    (value) => {
+      expect(() => proxyRule(undefined, { HTTP_PROXY: value })).toThrow(OutboundProxyError);
+      expect(() => proxyRule(undefined, { HTTP_PROXY: value })).not.toThrow(/hunter2/);
+    },
+  );
 });
 
 describe('parseNoProxy', () => {

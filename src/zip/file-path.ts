@@ -28,7 +28,8 @@ function elementFault(element: string): string | undefined {
   if (element === '') return 'empty path element';
   if (onlyDots.test(element)) return `path element ${JSON.stringify(element)}`;
   if (element.endsWith('.')) return 'trailing dot in a path element';
-  if (!plainCharacters.test(element) && !allowedCharacters.test(element)) return 'character that Go does not allow';
+  if (!plainCharacters.test(element) && !allowedCharacters.test(element))
+    return 'character that Go does not allow';
   const dot = element.indexOf('.');
   const stem = dot < 0 ? element : element.slice(0, dot);
   return windowsNames.test(stem) ? `${JSON.stringify(stem)} is reserved on Windows` : undefined;

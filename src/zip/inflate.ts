@@ -20,16 +20,27 @@ export interface Inflated {
  */
 export function inflateWhole(raw: Buffer, expectedBytes: number, maxBytes: number): Inflated {
   try {
-    const answer = inflateRawSync(raw, {
+    const answer: unknown = inflateRawSync(raw, {
       // One byte more than expected: a full buffer would cost a second one.
       chunkSize: Math.max(64, expectedBytes + 1),
       maxOutputLength: Math.max(1, maxBytes),
       info: true,
-    }) as unknown as { buffer: Buffer; engine: { bytesWritten: number } };
+    });
+    if (!isWithInfo(answer)) throw new Error('zlib gave no info');
     return { data: answer.buffer, consumedBytes: answer.engine.bytesWritten };
   } catch (error) {
     throw inflateError(error);
   }
+}
+
+/** What zlib gives with `info`; its types do not say so. */
+interface WithInfo {
+  readonly buffer: Buffer;
+  readonly engine: { readonly bytesWritten: number };
+}
+
+function isWithInfo(answer: unknown): answer is WithInfo {
+  return typeof answer === 'object' && answer !== null && 'buffer' in answer && 'engine' in answer;
 }
 
 function inflateError(error: unknown): ZipError {
@@ -40,6 +51,16 @@ function inflateError(error: unknown): ZipError {
   return new ZipError('bad_data', `its deflate stream is damaged (${messageOf(error)})`, { cause: error });
 }
 
+/**
+ * Gives an output chunk's memory back at once: left to the collector, such chunks pile up to some 60 MB. One that
+ * fills its whole ArrayBuffer is not used again by zlib; others are left alone.
+ */
+function release(data: Buffer): void {
+  if (data.byteLength === outputChunkBytes && data.buffer instanceof ArrayBuffer) {
+    if (data.buffer.byteLength === outputChunkBytes) data.buffer.transfer(0);
+  }
+}
+
 const outputChunkBytes = 64 * 1024;
 
 /** Inflates piece by piece; memory is one input piece and a few output pieces. */
@@ -47,15 +68,16 @@ export class StreamInflater {
   readonly #engine: InflateRaw;
   readonly #ended: Promise<void>;
   #fedBytes = 0;
-  #failure: unknown;
-  #onFailure: ((error: unknown) => void) | undefined;
+  #failure: Error | undefined;
+  #onFailure: ((error: Error) => void) | undefined;
 
-  /** `onData` gets the output in order; what it throws fails the `write` or `finish` under way. */
+  /** `onData` gets the output in order, valid during the call only; what it throws fails the `write` or `finish` under way. */
   constructor(onData: (data: Buffer) => void) {
     this.#engine = createInflateRaw({ chunkSize: outputChunkBytes });
     this.#engine.on('data', (data: Buffer) => {
       try {
         onData(data);
+        release(data);
       } catch (error) {
         this.#fail(error);
         this.#engine.destroy();
@@ -101,7 +123,7 @@ export class StreamInflater {
   }
 
   #fail(error: unknown): void {
-    this.#failure ??= error;
+    this.#failure ??= error instanceof Error ? error : new Error(String(error));
     this.#onFailure?.(this.#failure);
   }
 

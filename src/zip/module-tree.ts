@@ -23,11 +23,7 @@ export class ModuleTree {
   #totalBytes = 0;
 
   constructor(target: ZipTarget) {
-    const limits: Record<string, number> = { ...defaultZipLimits };
-    for (const [name, value] of Object.entries(target.limits ?? {})) {
-      if (value !== undefined) limits[name] = value;
-    }
-    this.limits = limits as unknown as ZipLimits;
+    this.limits = { ...defaultZipLimits, ...target.limits };
     this.#prefix = `${target.path}@${target.version}/`;
   }
 
@@ -63,7 +59,10 @@ export class ModuleTree {
   /** Counts a file's size. Throws ZipError `too_large`. */
   addSize(relative: string, sizeBytes: number): void {
     if (sizeBytes > this.#ownLimitBytes(relative)) {
-      throw new ZipError('too_large', `File ${relative} is larger than ${this.#ownLimitBytes(relative)} bytes, Go's limit.`);
+      throw new ZipError(
+        'too_large',
+        `File ${relative} is larger than ${this.#ownLimitBytes(relative)} bytes, Go's limit.`,
+      );
     }
     this.#totalBytes += sizeBytes;
     if (this.#totalBytes > this.limits.inflatedBytes) throw this.sumTooLarge();
@@ -71,7 +70,10 @@ export class ModuleTree {
 
   /** The error for files that together inflate to more than is allowed. */
   sumTooLarge(): ZipError {
-    return new ZipError('too_large', `The files together inflate to more than ${this.limits.inflatedBytes} bytes.`);
+    return new ZipError(
+      'too_large',
+      `The files together inflate to more than ${this.limits.inflatedBytes} bytes.`,
+    );
   }
 
   /** Records the hash of an entry's content. `name` is the full name, `sha256` lower-case hex. */

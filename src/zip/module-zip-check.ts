@@ -74,7 +74,13 @@ interface Measured {
   readonly content: Buffer | undefined;
 }
 
-const nothing: Measured = { sha256: emptySha256, crc32: 0, sizeBytes: 0, consumedBytes: 0, content: undefined };
+const nothing: Measured = {
+  sha256: emptySha256,
+  crc32: 0,
+  sizeBytes: 0,
+  consumedBytes: 0,
+  content: undefined,
+};
 
 class ModuleZipCheck {
   readonly #reader: RandomReader;
@@ -94,7 +100,12 @@ class ModuleZipCheck {
   }
 
   async run(): Promise<ZipFacts> {
-    const directory = await readDirectory(this.#window, this.#reader.sizeBytes, this.#tree.limits, this.#extra);
+    const directory = await readDirectory(
+      this.#window,
+      this.#reader.sizeBytes,
+      this.#tree.limits,
+      this.#extra,
+    );
     const planned = this.#plan(directory.entries);
     let nextFree = planned[0]?.entry.headerOffset ?? directory.startOffset;
     if (nextFree > 0 && planned.length > 0) {
@@ -135,7 +146,10 @@ class ModuleZipCheck {
         throw new ZipError('bad_size', `Directory entry ${quoteName(entry.name)} has content.`);
       }
       if (entry.isIrregular) {
-        this.#extra.broken('symlink', `Entry ${quoteName(entry.name)} is a link or a device by its attributes.`);
+        this.#extra.broken(
+          'symlink',
+          `Entry ${quoteName(entry.name)} is a link or a device by its attributes.`,
+        );
       }
       if ((entry.flags & flagEncrypted) !== 0) {
         this.#extra.broken('encrypted', `Entry ${quoteName(entry.name)} is marked as encrypted.`);
@@ -162,11 +176,17 @@ class ModuleZipCheck {
       return Math.max(dataEnd, Math.min(next, dataEnd + maxDescriptorBytes));
     }
     if (measured.consumedBytes < entry.compressedBytes) {
-      this.#extra.broken('stray_bytes', `Entry ${quoteName(entry.name)} has bytes behind its deflate stream.`);
+      this.#extra.broken(
+        'stray_bytes',
+        `Entry ${quoteName(entry.name)} has bytes behind its deflate stream.`,
+      );
     }
     const end = await this.#checkCrc(entry, measured.crc32, dataEnd);
     if (next > end) {
-      this.#extra.broken('stray_bytes', `After entry ${quoteName(entry.name)} come ${next - end} bytes of no entry.`);
+      this.#extra.broken(
+        'stray_bytes',
+        `After entry ${quoteName(entry.name)} come ${next - end} bytes of no entry.`,
+      );
     }
     return end;
   }
@@ -174,7 +194,10 @@ class ModuleZipCheck {
   async #checkLocalHeader(entry: ZipEntry): Promise<number> {
     const fixed = await this.#window.view(entry.headerOffset, localHeaderBytes);
     if (fixed.readUInt32LE(0) !== localSignature) {
-      throw new ZipError('not_a_zip', `Entry ${quoteName(entry.name)} has no header where the directory says.`);
+      throw new ZipError(
+        'not_a_zip',
+        `Entry ${quoteName(entry.name)} has no header where the directory says.`,
+      );
     }
     const length = localHeaderLength(fixed);
     const local = parseLocalHeader(await this.#window.view(entry.headerOffset, length));
@@ -198,7 +221,8 @@ class ModuleZipCheck {
       return dataEnd;
     }
     const bytes = await this.#window.view(dataEnd, maxDescriptorBytes, true);
-    if (bytes.length < 12) throw new ZipError('truncated', `Entry ${quoteName(entry.name)} lacks its data descriptor.`);
+    if (bytes.length < 12)
+      throw new ZipError('truncated', `Entry ${quoteName(entry.name)} lacks its data descriptor.`);
     const at = bytes.readUInt32LE(0) === descriptorSignature ? 4 : 0;
     if (isBad || bytes.readUInt32LE(at) !== entry.crc32) throw badCrc(entry);
     const length = descriptorLength(bytes, entry.crc32, entry.compressedBytes, entry.sizeBytes);
@@ -214,7 +238,10 @@ class ModuleZipCheck {
   async #measure(entry: ZipEntry, relative: string, dataOffset: number): Promise<Measured> {
     const rest = this.#reader.sizeBytes - dataOffset;
     if (entry.compressedBytes > rest) {
-      throw new ZipError('truncated', `The data of entry ${quoteName(entry.name)} goes beyond the end of the zip.`);
+      throw new ZipError(
+        'truncated',
+        `The data of entry ${quoteName(entry.name)} goes beyond the end of the zip.`,
+      );
     }
     if (entry.method === methodStored && entry.compressedBytes !== entry.sizeBytes) throw badSize(entry);
     if (entry.sizeBytes > wholeEntryBytes || entry.compressedBytes > this.#window.capacityBytes) {
@@ -287,11 +314,20 @@ function isFile(relative: string): boolean {
 }
 
 function measuredWhole(data: Buffer, consumedBytes: number, content: Buffer | undefined): Measured {
-  return { sha256: hash('sha256', data, 'hex'), crc32: crc32(data), sizeBytes: data.length, consumedBytes, content };
+  return {
+    sha256: hash('sha256', data, 'hex'),
+    crc32: crc32(data),
+    sizeBytes: data.length,
+    consumedBytes,
+    content,
+  };
 }
 
 function badCrc(entry: ZipEntry): ZipError {
-  return new ZipError('bad_crc', `Entry ${quoteName(entry.name)} does not match its CRC; fetch the zip again.`);
+  return new ZipError(
+    'bad_crc',
+    `Entry ${quoteName(entry.name)} does not match its CRC; fetch the zip again.`,
+  );
 }
 
 function badSize(entry: ZipEntry): ZipError {

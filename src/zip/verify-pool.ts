@@ -90,7 +90,10 @@ export class ZipVerifier {
     request.signal?.throwIfAborted();
     const isWaiting = this.#threads.size >= this.#maxThreads && ![...this.#threads].some((t) => !t.current);
     if (isWaiting && this.#queue.length >= this.#maxQueued) {
-      throw new ZipError('verifier_busy', `${this.#queue.length} zips wait to be verified already; try again later.`);
+      throw new ZipError(
+        'verifier_busy',
+        `${this.#queue.length} zips wait to be verified already; try again later.`,
+      );
     }
     const stop = new Int32Array(new SharedArrayBuffer(4));
     const { path, version, limits, extraRules } = request;
@@ -128,6 +131,7 @@ export class ZipVerifier {
       thread.current = pending;
       // A thread holds the process only while somebody waits for it.
       thread.worker.ref();
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
       thread.worker.postMessage(pending.job);
     }
   }

@@ -12,7 +12,10 @@ export interface VerifyJob {
 }
 
 export type VerifyAnswer =
-  | { readonly id: number; readonly facts: Omit<ZipFacts, 'goMod'> & { readonly goMod: Uint8Array | undefined } }
+  | {
+      readonly id: number;
+      readonly facts: Omit<ZipFacts, 'goMod'> & { readonly goMod: Uint8Array | undefined };
+    }
   | { readonly id: number; readonly failure: VerifyFailure };
 
 /** An error as data: structured clone drops the class and the fields of one. */

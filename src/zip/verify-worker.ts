@@ -14,6 +14,7 @@ import { ZipError } from './zip-types.ts';
 import type { ZipFacts } from './zip-types.ts';
 
 parentPort?.on('message', (job: VerifyJob) => {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
   void answer(job).then((message) => parentPort?.postMessage(message));
 });
 

@@ -96,7 +96,11 @@ export function localHeaderLength(bytes: Buffer): number {
 export function parseLocalHeader(bytes: Buffer): LocalHeader {
   const nameBytes = bytes.readUInt16LE(26);
   const headerBytes = localHeaderLength(bytes);
-  const sizes = { sizeBytes: bytes.readUInt32LE(22), compressedBytes: bytes.readUInt32LE(18), headerOffset: 0 };
+  const sizes = {
+    sizeBytes: bytes.readUInt32LE(22),
+    compressedBytes: bytes.readUInt32LE(18),
+    headerOffset: 0,
+  };
   applyZip64(bytes.subarray(localHeaderBytes + nameBytes, headerBytes), sizes);
   return {
     name: decodeName(bytes.subarray(localHeaderBytes, localHeaderBytes + nameBytes)),
@@ -128,12 +132,16 @@ export function localContradiction(local: LocalHeader, entry: ZipEntry): string 
  * Length of the data descriptor at the start of `bytes` if it says just these values: with or without signature,
  * 32 or 64 bits wide (12, 16, 20 or 24); 0 when it does not. `bytes` may be shorter than the longest form.
  */
-export function descriptorLength(bytes: Buffer, crc32: number, compressedBytes: number, sizeBytes: number): number {
+export function descriptorLength(
+  bytes: Buffer,
+  crc32: number,
+  compressedBytes: number,
+  sizeBytes: number,
+): number {
   for (const start of [4, 0]) {
     if (start === 4 && (bytes.length < 4 || bytes.readUInt32LE(0) !== descriptorSignature)) continue;
     if (bytes.length >= start + 20 && bytes.readUInt32LE(start) === crc32) {
-      const isWide =
-        read64(bytes, start + 4) === compressedBytes && read64(bytes, start + 12) === sizeBytes;
+      const isWide = read64(bytes, start + 4) === compressedBytes && read64(bytes, start + 12) === sizeBytes;
       if (isWide) return start + 20;
     }
     if (bytes.length < start + 12 || bytes.readUInt32LE(start) !== crc32) continue;
@@ -188,7 +196,10 @@ export function read64(bytes: Buffer, at: number): number {
 
 function decodeName(bytes: Buffer): string {
   if (!isUtf8(bytes)) {
-    throw new ZipError('bad_name', `Entry ${quoteName(bytes.toString('latin1'))} has a name that is not UTF-8.`);
+    throw new ZipError(
+      'bad_name',
+      `Entry ${quoteName(bytes.toString('latin1'))} has a name that is not UTF-8.`,
+    );
   }
   return bytes.toString('utf8');
 }

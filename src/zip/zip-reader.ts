@@ -2,7 +2,7 @@
  * Finds and reads the central directory of a zip over a random-access source, the way Go's archive/zip does, so
  * that both see the same entries. What Go tolerates and we do not like goes to the extra rules.
  */
-import { ExtraRules } from './extra-rules.ts';
+import type { ExtraRules } from './extra-rules.ts';
 import {
   centralHeaderBytes,
   centralSignature,
@@ -64,7 +64,8 @@ export class ReadWindow {
   view(position: number, length: number, partial = false): Buffer | Promise<Buffer> {
     const rest = this.#reader.sizeBytes - position;
     const wanted = partial ? Math.min(length, rest) : length;
-    if (!(position >= 0 && wanted >= 0 && wanted <= rest && wanted <= this.capacityBytes)) throw truncated(position);
+    if (!(position >= 0 && wanted >= 0 && wanted <= rest && wanted <= this.capacityBytes))
+      throw truncated(position);
     const from = position - this.#start;
     if (from >= 0 && from + wanted <= this.#length) return this.#buffer.subarray(from, from + wanted);
     return this.#load(position, wanted);
@@ -87,7 +88,10 @@ export class ReadWindow {
 }
 
 function truncated(position: number): ZipError {
-  return new ZipError('truncated', `The zip ends before a record at byte ${position} is complete; fetch it again.`);
+  return new ZipError(
+    'truncated',
+    `The zip ends before a record at byte ${position} is complete; fetch it again.`,
+  );
 }
 
 /** The entries of a zip, in directory order. */
@@ -122,8 +126,10 @@ export async function readDirectory(
   if (base > 0 && (await hasCentralHeader(window, end.directoryOffset))) base = 0;
   const startOffset = base + end.directoryOffset;
   if (base > 0) extra.broken('stray_bytes', `There are ${base} bytes before the first header of the zip.`);
-  else if (claimedBase !== 0) extra.broken('bad_directory', "The end record's size or offset of the directory is wrong.");
-  if (end.disk !== 0 || end.directoryDisk !== 0) extra.broken('bad_directory', 'The zip is one part of several.');
+  else if (claimedBase !== 0)
+    extra.broken('bad_directory', "The end record's size or offset of the directory is wrong.");
+  if (end.disk !== 0 || end.directoryDisk !== 0)
+    extra.broken('bad_directory', 'The zip is one part of several.');
 
   const entries: ZipEntry[] = [];
   let at = startOffset;
@@ -148,8 +154,10 @@ export async function readDirectory(
       `The zip says it has ${end.records} entries and its directory lists ${entries.length}.`,
     );
   }
-  if (entries.length !== end.records) extra.broken('bad_directory', 'The count of entries in the end record is wrong.');
-  if (at !== endOffset) extra.broken('bad_directory', 'The central directory does not end where the end record begins.');
+  if (entries.length !== end.records)
+    extra.broken('bad_directory', 'The count of entries in the end record is wrong.');
+  if (at !== endOffset)
+    extra.broken('bad_directory', 'The central directory does not end where the end record begins.');
   return { entries, startOffset };
 }
 
@@ -203,7 +211,9 @@ async function findEnd64(window: ReadWindow, end: EndRecord, endOffset: number):
   if (endOffset < locator64Bytes) return { end, endOffset };
   const locator = await window.view(endOffset - locator64Bytes, locator64Bytes);
   const isLocator =
-    locator.readUInt32LE(0) === locator64Signature && locator.readUInt32LE(4) === 0 && locator.readUInt32LE(16) === 1;
+    locator.readUInt32LE(0) === locator64Signature &&
+    locator.readUInt32LE(4) === 0 &&
+    locator.readUInt32LE(16) === 1;
   if (!isLocator) return { end, endOffset };
   const offset = read64(locator, 8);
   const record = await window.view(offset, end64Bytes);

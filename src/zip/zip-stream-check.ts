@@ -3,15 +3,13 @@
  * believed only as far as the central directory at the end repeats them: every entry, offset, name, size and CRC.
  * It accepts no oddity, so what it accepts the random-access check accepts too, with equal facts.
  */
-import { createHash, hash } from 'node:crypto';
-import type { Hash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
-
 import { ByteFeed } from './byte-feed.ts';
 import { inflateWhole, StreamInflater } from './inflate.ts';
 import type { Inflated } from './inflate.ts';
 import { hash1, ModuleTree } from './module-tree.ts';
 import { hasOwnBytes } from './module-zip-check.ts';
+import { checkAgainstHeader, checkHeader, EntrySink, overAllowance } from './stream-entry.ts';
+import type { Found } from './stream-entry.ts';
 import {
   centralHeaderBytes,
   centralSignature,
@@ -22,7 +20,6 @@ import {
   endBytes,
   endSignature,
   flagDescriptor,
-  flagEncrypted,
   localContradiction,
   localHeaderBytes,
   localHeaderLength,
@@ -30,7 +27,6 @@ import {
   locator64Bytes,
   locator64Signature,
   maxDescriptorBytes,
-  methodDeflated,
   methodStored,
   parseCentralHeader,
   parseEnd,
@@ -56,7 +52,7 @@ export class ZipStreamCheck {
   readonly #tree: ModuleTree;
   readonly #seen = new Map<number, SeenEntry>();
   readonly #done: Promise<void>;
-  #failure: unknown;
+  #failure: Error | undefined;
   #receivedBytes = 0;
   #goMod: { content: Buffer; sha256: string } | undefined;
 
@@ -72,7 +68,10 @@ export class ZipStreamCheck {
   async push(chunk: Buffer): Promise<void> {
     this.#receivedBytes += chunk.length;
     if (this.#receivedBytes > this.#tree.limits.zipBytes) {
-      this.#failure ??= new ZipError('too_large', `The zip has more than ${this.#tree.limits.zipBytes} bytes.`);
+      this.#failure ??= new ZipError(
+        'too_large',
+        `The zip has more than ${this.#tree.limits.zipBytes} bytes.`,
+      );
       this.close();
     }
     if (this.#failure === undefined) await this.#feed.push(chunk);
@@ -107,9 +106,10 @@ export class ZipStreamCheck {
       await this.#feed.wait();
       while ((await this.#signature()) === localSignature) await this.#readEntry();
       await this.#readDirectory();
-      if (await this.#feed.wait()) throw new ZipError('stray_bytes', 'There are bytes after the end of the zip.');
+      if (await this.#feed.wait())
+        throw new ZipError('stray_bytes', 'There are bytes after the end of the zip.');
     } catch (error) {
-      this.#failure ??= error;
+      this.#failure ??= error instanceof Error ? error : new Error(String(error));
     }
     this.#feed.close();
   }
@@ -125,8 +125,12 @@ export class ZipStreamCheck {
       signature === endSignature;
     if (isKnown) return signature;
     const position = this.#feed.positionBytes;
-    if (position === 0) throw new ZipError('not_a_zip', 'The bytes do not begin with a zip header; this is no zip.');
-    throw new ZipError('stray_bytes', `At byte ${position} of the zip stands something that belongs to no entry.`);
+    if (position === 0)
+      throw new ZipError('not_a_zip', 'The bytes do not begin with a zip header; this is no zip.');
+    throw new ZipError(
+      'stray_bytes',
+      `At byte ${position} of the zip stands something that belongs to no entry.`,
+    );
   }
 
   /** Exactly `count` bytes, still to be skipped. */
@@ -137,7 +141,10 @@ export class ZipStreamCheck {
   }
 
   #truncated(): ZipError {
-    return new ZipError('truncated', `The zip ends at byte ${this.#feed.positionBytes}, before it is complete.`);
+    return new ZipError(
+      'truncated',
+      `The zip ends at byte ${this.#feed.positionBytes}, before it is complete.`,
+    );
   }
 
   async #readEntry(): Promise<void> {
@@ -169,7 +176,8 @@ export class ZipStreamCheck {
     if ((local.flags & flagDescriptor) !== 0) await this.#skipDescriptor(local.name, found);
     else checkAgainstHeader(local, found);
     if (relative !== '' && !relative.endsWith('/')) this.#tree.addSize(relative, sink.sizeBytes);
-    else if (sink.sizeBytes > 0) throw new ZipError('bad_size', `Directory entry ${quoteName(local.name)} has content.`);
+    else if (sink.sizeBytes > 0)
+      throw new ZipError('bad_size', `Directory entry ${quoteName(local.name)} has content.`);
     const sha256 = sink.sha256();
     this.#tree.addHash(local.name, sha256);
     if (isKept) this.#goMod = { content: sink.content(), sha256 };
@@ -224,12 +232,15 @@ export class ZipStreamCheck {
     }
   }
 
-  async #skipDescriptor(name: string, found: Pick<LocalHeader, 'crc32' | 'compressedBytes' | 'sizeBytes'>): Promise<void> {
+  async #skipDescriptor(name: string, found: Found): Promise<void> {
     const bytes = await this.#feed.peek(maxDescriptorBytes);
     const length = descriptorLength(bytes, found.crc32, found.compressedBytes, found.sizeBytes);
     if (length === 0) {
       if (bytes.length < maxDescriptorBytes) throw this.#truncated();
-      throw new ZipError('bad_crc', `Entry ${quoteName(name)} does not match its data descriptor; fetch the zip again.`);
+      throw new ZipError(
+        'bad_crc',
+        `Entry ${quoteName(name)} does not match its data descriptor; fetch the zip again.`,
+      );
     }
     this.#feed.skip(length);
   }
@@ -243,13 +254,19 @@ export class ZipStreamCheck {
       this.#feed.skip(length);
       const seen = this.#seen.get(entry.headerOffset);
       if (seen === undefined || proven.has(entry.headerOffset)) {
-        throw new ZipError('header_mismatch', `The directory lists entry ${quoteName(entry.name)} where there is none.`);
+        throw new ZipError(
+          'header_mismatch',
+          `The directory lists entry ${quoteName(entry.name)} where there is none.`,
+        );
       }
       proven.add(entry.headerOffset);
-      const contradiction = localContradiction({ ...seen, flags: seen.flags & ~flagDescriptor }, {
-        ...entry,
-        flags: entry.flags & ~flagDescriptor,
-      });
+      const contradiction = localContradiction(
+        { ...seen, flags: seen.flags & ~flagDescriptor },
+        {
+          ...entry,
+          flags: entry.flags & ~flagDescriptor,
+        },
+      );
       const isFlagKept = ((seen.flags ^ entry.flags) & flagDescriptor) === 0;
       if (contradiction !== undefined || !isFlagKept) {
         throw new ZipError(
@@ -258,13 +275,19 @@ export class ZipStreamCheck {
         );
       }
       if (entry.isIrregular) {
-        throw new ZipError('symlink', `Entry ${quoteName(entry.name)} is a link or a device by its attributes.`);
+        throw new ZipError(
+          'symlink',
+          `Entry ${quoteName(entry.name)} is a link or a device by its attributes.`,
+        );
       }
       if (entry.name.endsWith('/') && hasOwnBytes(entry)) {
         throw new ZipError('stray_bytes', `Directory entry ${quoteName(entry.name)} has bytes of its own.`);
       }
       if (this.#feed.positionBytes - startOffset > this.#tree.limits.directoryBytes) {
-        throw new ZipError('too_large', `The zip's directory is larger than ${this.#tree.limits.directoryBytes} bytes.`);
+        throw new ZipError(
+          'too_large',
+          `The zip's directory is larger than ${this.#tree.limits.directoryBytes} bytes.`,
+        );
       }
     }
     if (proven.size !== this.#seen.size) {
@@ -283,12 +306,16 @@ export class ZipStreamCheck {
         read64(record, 4) === end64Bytes - 12 &&
         record.readUInt32LE(end64Bytes) === locator64Signature &&
         read64(record, end64Bytes + 8) === endOffset;
-      if (!isPlain) throw new ZipError('not_streamable', 'The zip64 end record has parts that cannot be proven.');
+      if (!isPlain)
+        throw new ZipError('not_streamable', 'The zip64 end record has parts that cannot be proven.');
       this.#feed.skip(record.length);
     }
     const bytes = await this.#whole(endBytes);
     if (bytes.readUInt32LE(0) !== endSignature) {
-      throw new ZipError('stray_bytes', `At byte ${this.#feed.positionBytes} the zip's end record is missing.`);
+      throw new ZipError(
+        'stray_bytes',
+        `At byte ${this.#feed.positionBytes} the zip's end record is missing.`,
+      );
     }
     const narrow = parseEnd(bytes);
     const end = wide !== undefined && pointsTo64(narrow) ? wide : narrow;
@@ -307,69 +334,5 @@ export class ZipStreamCheck {
       throw new ZipError('not_streamable', "The zip's comment holds another end record.");
     }
     this.#feed.skip(tail.length);
-  }
-}
-
-function checkHeader(local: LocalHeader): void {
-  const name = quoteName(local.name);
-  if ((local.flags & flagEncrypted) !== 0) throw new ZipError('encrypted', `Entry ${name} is marked as encrypted.`);
-  if (local.method !== methodStored && local.method !== methodDeflated) {
-    throw new ZipError('unsupported_method', `Entry ${name} is packed by method ${local.method}; Go reads 0 and 8.`);
-  }
-  if (local.method === methodStored && (local.flags & flagDescriptor) !== 0) {
-    throw new ZipError('not_streamable', `Entry ${name} is stored with its size behind it: only the whole file tells.`);
-  }
-}
-
-function checkAgainstHeader(
-  local: LocalHeader,
-  found: Pick<LocalHeader, 'crc32' | 'compressedBytes' | 'sizeBytes'>,
-): void {
-  const name = quoteName(local.name);
-  if (found.sizeBytes !== local.sizeBytes) {
-    throw new ZipError('bad_size', `Entry ${name} does not inflate to the ${local.sizeBytes} bytes it declares.`);
-  }
-  if (found.compressedBytes !== local.compressedBytes) {
-    throw new ZipError('stray_bytes', `Entry ${name} has not the ${local.compressedBytes} packed bytes it declares.`);
-  }
-  if (found.crc32 !== local.crc32) {
-    throw new ZipError('bad_crc', `Entry ${name} does not match its CRC; fetch the zip again.`);
-  }
-}
-
-const overAllowance = new Error('over allowance');
-
-/** Measures the content of one entry. */
-class EntrySink {
-  readonly name: string;
-  readonly #maxBytes: number;
-  readonly #kept: Buffer[] | undefined;
-  #hash: Hash | undefined;
-  #whole: string | undefined;
-  sizeBytes = 0;
-  crc = 0;
-
-  constructor(name: string, maxBytes: number, isKept: boolean) {
-    this.name = name;
-    this.#maxBytes = maxBytes;
-    this.#kept = isKept ? [] : undefined;
-  }
-
-  take(data: Buffer): void {
-    this.sizeBytes += data.length;
-    if (this.sizeBytes > this.#maxBytes) throw overAllowance;
-    this.#hash ??= createHash('sha256');
-    this.#hash.update(data);
-    this.crc = crc32(data, this.crc);
-    this.#kept?.push(Buffer.from(data));
-  }
-
-  sha256(): string {
-    this.#whole ??= this.#hash?.digest('hex') ?? hash('sha256', '', 'hex');
-    return this.#whole;
-  }
-
-  content(): Buffer {
-    return Buffer.concat(this.#kept ?? []);
   }
 }

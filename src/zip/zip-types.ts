@@ -100,6 +100,9 @@ const unprintable = /[^\p{L}\p{N}\p{P}\p{S} ]/gu;
 /** An entry's name as it stands in messages: quoted, without control characters, never long. */
 export function quoteName(name: string): string {
   const short = name.length > 200 ? `${name.slice(0, 200)}…` : name;
-  const printable = short.replaceAll(unprintable, (found) => `\\u{${(found.codePointAt(0) ?? 0).toString(16)}}`);
+  const printable = short.replaceAll(
+    unprintable,
+    (found) => `\\u{${(found.codePointAt(0) ?? 0).toString(16)}}`,
+  );
   return `"${printable}"`;
 }

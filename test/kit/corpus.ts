@@ -104,7 +104,10 @@ async function publish(download: string, root: string): Promise<void> {
     if (!(await exists(root))) throw error;
     await rm(staged, { recursive: true });
   }
-  await writeFile(join(root, '../README'), 'Real modules for the bench; remove the folder to fetch them again.\n');
+  await writeFile(
+    join(root, '../README'),
+    'Real modules for the bench; remove the folder to fetch them again.\n',
+  );
 }
 
 async function copyTree(from: string, to: string): Promise<void> {

@@ -3,7 +3,7 @@
  * The same options give the same bytes on every machine. `test/kit/zip-bytes.ts` writes the archive.
  */
 import { createCipheriv, createHash } from 'node:crypto';
-import { zipBytes } from './zip-bytes.ts';
+import { type ZipOptions, zipBytes } from './zip-bytes.ts';
 
 export interface FakeModuleOptions {
   /** Module path, unescaped. */
@@ -24,6 +24,8 @@ export interface FakeModuleOptions {
   readonly hasGoMod?: boolean;
   /** Adds `padding.bin` with so many incompressible bytes, to make the zip at least that large. Default 0. */
   readonly paddingBytes?: number;
+  /** How the archive is written. Default: as Go does. */
+  readonly zip?: ZipOptions;
 }
 
 export interface FakeModule {
@@ -63,7 +65,7 @@ export function fakeModule(options: FakeModuleOptions): FakeModule {
     version,
     info: Buffer.from(JSON.stringify({ Version: version, Time: time })),
     mod,
-    zip: zipBytes(entries),
+    zip: zipBytes(entries, options.zip),
     zipH1,
     modH1,
     goSum: `${path} ${version} ${zipH1}\n${path} ${version}/go.mod ${modH1}\n`,
@@ -127,14 +129,23 @@ export function hash1(files: readonly { name: string; content: Uint8Array }[]): 
 }
 
 function goModText(options: FakeModuleOptions): string {
-  const requires = Object.entries(options.requires ?? {}).map(([path, version]) => `require ${path} ${version}\n`);
+  const requires = Object.entries(options.requires ?? {}).map(
+    ([path, version]) => `require ${path} ${version}\n`,
+  );
   const retracts = (options.retract ?? []).map((what) => `retract ${what}\n`);
   return [`module ${options.path}\n\ngo ${options.goVersion ?? '1.20'}\n`, ...requires, ...retracts].join('');
 }
 
 function packageName(path: string): string {
-  const last = path.replace(/\/v\d+$/, '').split('/').at(-1) ?? 'x';
-  return last.toLowerCase().replaceAll(/[^a-z0-9]/g, '').replace(/^(?=\d|$)/, 'p');
+  const last =
+    path
+      .replace(/\/v\d+$/, '')
+      .split('/')
+      .at(-1) ?? 'x';
+  return last
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]/g, '')
+    .replace(/^(?=\d|$)/, 'p');
 }
 
 /** A cipher's key stream: the same for the same seed, quick to make, and no compressor finds anything in it. */

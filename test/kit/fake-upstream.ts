@@ -3,6 +3,7 @@
  * Go's download-cache layout. It keeps a record of every request, adds a constant latency, and commits the faults
  * that a script orders (`faults.ts`). It checks nothing: what it serves is the test's affair.
  */
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -50,7 +51,7 @@ export interface FakeUpstream extends AsyncDisposable {
   refuse(): Promise<void>;
   listenAgain(): Promise<void>;
   /** Destroys all sockets and stops. Idempotent. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 interface SocketState {
@@ -100,9 +101,12 @@ export async function startFakeUpstream(options: FakeUpstreamOptions = {}): Prom
     // Before any wait: what order requests come in decides which one a rule hits.
     const ordered = faults.take(exchange.record);
     request.resume();
-    if (options.latencyMs) await sleep(options.latencyMs, undefined, { signal: exchange.gone }).catch(() => {});
+    if (options.latencyMs)
+      await sleep(options.latencyMs, undefined, { signal: exchange.gone }).catch(() => {});
     if (exchange.gone.aborted) return;
-    const full = await replyTo(request).catch((error: unknown) => textReply(500, `fake upstream: ${String(error)}\n`));
+    const full = await replyTo(request).catch((error: unknown) =>
+      textReply(500, `fake upstream: ${String(error)}\n`),
+    );
     try {
       await sendFaulty(exchange, conditional(request.headers, full), ordered);
     } finally {
@@ -162,9 +166,11 @@ export async function startFakeUpstream(options: FakeUpstreamOptions = {}): Prom
   async function refuse(): Promise<void> {
     if (!server.listening) return;
     isCutting = true;
-    const closed = new Promise((resolve) => server.close(resolve));
+    // The server's own close event comes before those of its last sockets.
+    const closed = [...sockets.keys()].map((socket) => once(socket, 'close'));
+    const stopped = new Promise((resolve) => server.close(resolve));
     for (const socket of sockets.keys()) socket.destroy();
-    await closed;
+    await Promise.all([stopped, ...closed]);
     isCutting = false;
   }
 

@@ -121,13 +121,23 @@ export function replaceBody(body: string | Uint8Array): Fault {
 }
 
 /** Default body: the number and `fake upstream says no`, as text/plain. */
-export function status(code: number, headers: Record<string, string> = {}, body?: string | Uint8Array): Fault {
-  return { kind: 'status', status: code, headers, body: Buffer.from(body ?? `${code}: fake upstream says no\n`) };
+export function status(
+  code: number,
+  headers: Record<string, string> = {},
+  body?: string | Uint8Array,
+): Fault {
+  return {
+    kind: 'status',
+    status: code,
+    headers,
+    body: Buffer.from(body ?? `${code}: fake upstream says no\n`),
+  };
 }
 
 /** A 200 with a log-in page, as hotel networks and filters send it. */
 export function captivePortal(): Fault {
-  const page = '<!DOCTYPE html>\n<html><head><title>Welcome</title></head><body>Please log in.</body></html>\n';
+  const page =
+    '<!DOCTYPE html>\n<html><head><title>Welcome</title></head><body>Please log in.</body></html>\n';
   return status(200, { 'Content-Type': 'text/html; charset=utf-8' }, page);
 }
 

@@ -79,7 +79,7 @@ async function change(exchange: Exchange, reply: Reply, faults: readonly Fault[]
         headers['Content-Encoding'] = 'gzip';
         break;
       case 'huge-headers':
-        for (let made = 0; made < fault.sizeBytes; made += 1024) headers[`X-Huge-${made}`] = 'x'.repeat(1000);
+        for (let made = 0; made < fault.sizeBytes; made += 1024) headers[`X-Huge-${made}`] = 'x'.repeat(1024);
         break;
       default:
     }
@@ -98,7 +98,8 @@ async function write(exchange: Exchange, reply: Reply, faults: readonly Fault[])
       fault.kind === 'chunked' ||
       (fault.kind === 'truncate' && fault.framing === 'chunked'),
   );
-  const length = isChunked || reply.status === 304 ? {} : { 'Content-Length': String(declared ?? body.sizeBytes) };
+  const length =
+    isChunked || reply.status === 304 ? {} : { 'Content-Length': String(declared ?? body.sizeBytes) };
   response.writeHead(reply.status, { ...reply.headers, ...length });
   if (request.method === 'HEAD' || reply.status === 304) {
     await flushed(response);
@@ -119,7 +120,8 @@ async function writeBody(exchange: Exchange, body: Body, faults: readonly Fault[
   const steps = stepsOf(exchange, faults, body.sizeBytes);
   const dripping = faults.find((fault) => fault.kind === 'drip')?.bytesPerSecond;
   // Twenty pieces a second, so that a slow rate is still a steady trickle.
-  const pieceBytes = dripping === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Math.floor(dripping / 20));
+  const pieceBytes =
+    dripping === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Math.floor(dripping / 20));
   let at = 0;
   for (;;) {
     while (steps[0] && steps[0].at <= at) {
@@ -128,10 +130,14 @@ async function writeBody(exchange: Exchange, body: Body, faults: readonly Fault[
       if (!(await step?.act())) return false;
     }
     if (at >= body.sizeBytes) break;
-    const piece = await body.read(at, Math.min(steps[0]?.at ?? body.sizeBytes, body.sizeBytes, at + pieceBytes));
+    const piece = await body.read(
+      at,
+      Math.min(steps[0]?.at ?? body.sizeBytes, body.sizeBytes, at + pieceBytes),
+    );
     if (piece.length === 0 || !(await sent(exchange, piece))) return false;
     at += piece.length;
-    if (dripping !== undefined && at < body.sizeBytes) await pause(exchange, (piece.length / dripping) * 1000);
+    if (dripping !== undefined && at < body.sizeBytes)
+      await pause(exchange, (piece.length / dripping) * 1000);
   }
   if (!faults.some((fault) => fault.kind === 'endless')) return true;
   const filler = Buffer.alloc(64 * 1024);

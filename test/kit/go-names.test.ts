@@ -18,16 +18,25 @@ describe('escapeName', () => {
 
 describe('compareVersions', () => {
   it('orders as semver.org rule 11 does, pre-releases before their release', () => {
-    const inOrder = ['v1.0.0-alpha', 'v1.0.0-alpha.1', 'v1.0.0-alpha.beta', 'v1.0.0-beta.2', 'v1.0.0-beta.11'];
+    const inOrder = [
+      'v1.0.0-alpha',
+      'v1.0.0-alpha.1',
+      'v1.0.0-alpha.beta',
+      'v1.0.0-beta.2',
+      'v1.0.0-beta.11',
+    ];
     inOrder.push('v1.0.0-rc.1', 'v1.0.0', 'v1.2.0', 'v1.10.0', 'v2.0.0+incompatible');
     expect(inOrder.toReversed().sort(compareVersions)).toEqual(inOrder);
   });
 });
 
 describe('isPseudoVersion', () => {
-  it.each(['v0.0.0-20240102030405-abcdefabcdef', 'v1.2.4-0.20240102030405-abcdefabcdef'])('knows %s', (version) => {
-    expect(isPseudoVersion(version)).toBe(true);
-  });
+  it.each(['v0.0.0-20240102030405-abcdefabcdef', 'v1.2.4-0.20240102030405-abcdefabcdef'])(
+    'knows %s',
+    (version) => {
+      expect(isPseudoVersion(version)).toBe(true);
+    },
+  );
 
   it.each(['v1.2.3', 'v1.2.3-pre', 'v1.2.3-rc.1'])('does not take %s for one', (version) => {
     expect(isPseudoVersion(version)).toBe(false);

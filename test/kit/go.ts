@@ -85,7 +85,11 @@ function run(args: readonly string[], options: RunGoOptions, home: GoHome): Prom
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
     child.on('error', (cause) => {
-      failure = new GoError('go_missing', 'cannot start go; install Go 1.21 or newer and put it on the PATH', { cause });
+      failure = new GoError(
+        'go_missing',
+        'cannot start go; install Go 1.21 or newer and put it on the PATH',
+        { cause },
+      );
     });
     child.on('close', (code) => {
       clearTimeout(timer);

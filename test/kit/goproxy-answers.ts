@@ -31,13 +31,16 @@ export async function answer(sources: AnswerSources, path: string): Promise<Repl
   const [version, ext] = [unescapeName(name.slice(0, dot)), name.slice(dot + 1)];
   if (ext === 'info') return info(sources, escaped, version);
   if (ext === 'mod' || ext === 'zip') {
-    return (await artifact(sources, escaped, version, ext)) ?? notFound(escaped, `unknown revision ${version}`);
+    return (
+      (await artifact(sources, escaped, version, ext)) ?? notFound(escaped, `unknown revision ${version}`)
+    );
   }
   return notFound(path, 'no such page');
 }
 
 async function list(sources: AnswerSources, escaped: string): Promise<Reply> {
-  const stored = sources.root && (await fileReply('text/plain; charset=utf-8', join(sources.root, escaped, '@v/list')));
+  const stored =
+    sources.root && (await fileReply('text/plain; charset=utf-8', join(sources.root, escaped, '@v/list')));
   if (stored) return stored;
   const versions = await knownVersions(sources, escaped);
   if (versions.length === 0) return notFound(escaped, 'unknown module');
@@ -68,11 +71,15 @@ async function artifact(
 
 async function knownVersions(sources: AnswerSources, escaped: string): Promise<string[]> {
   const path = unescapeName(escaped);
-  const versions = [...sources.modules.values()].filter((known) => known.path === path).map(({ version }) => version);
+  const versions = [...sources.modules.values()]
+    .filter((known) => known.path === path)
+    .map(({ version }) => version);
   if (sources.root !== undefined) {
     const files = await readdir(join(sources.root, escaped, '@v')).catch(() => []);
     versions.push(
-      ...files.filter((file) => file.endsWith('.info')).map((file) => unescapeName(file.slice(0, -'.info'.length))),
+      ...files
+        .filter((file) => file.endsWith('.info'))
+        .map((file) => unescapeName(file.slice(0, -'.info'.length))),
     );
   }
   return [...new Set(versions)];

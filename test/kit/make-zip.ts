@@ -93,7 +93,8 @@ export function makeModuleZip(
     const lie = options.lies?.[key] ?? {};
     const content = Buffer.from(data);
     const isStored = options.stored === true || name.endsWith('/');
-    const packed = lie.packed ?? (isStored ? content : deflateRawSync(content, { level: options.level ?? 6 }));
+    const packed =
+      lie.packed ?? (isStored ? content : deflateRawSync(content, { level: options.level ?? 6 }));
     const descriptors = name.endsWith('/') ? 'none' : (options.descriptors ?? (isStored ? 'none' : 'signed'));
     const entry: RawEntry = {
       name,
@@ -164,7 +165,9 @@ function zip64Extra(values: readonly number[]): Buffer {
 
 function centralHeader(entry: RawEntry): Buffer {
   const name = Buffer.from(entry.name);
-  const extra = entry.zip64 ? zip64Extra([entry.sizeBytes, entry.compressedBytes, entry.offset]) : Buffer.alloc(0);
+  const extra = entry.zip64
+    ? zip64Extra([entry.sizeBytes, entry.compressedBytes, entry.offset])
+    : Buffer.alloc(0);
   const fixed = Buffer.alloc(46);
   fixed.writeUInt32LE(0x02014b50, 0);
   fixed.writeUInt16LE(entry.mode === 0 ? 20 : (3 << 8) | 20, 4);
@@ -237,7 +240,14 @@ export function* bigModuleZipChunks(
   const entries: RawEntry[] = [];
   let offset = 0;
   const start = (name: string, length: number, crc: number): Buffer => {
-    const facts = { method: 0, flags: 0x800, crc32: crc, compressedBytes: length, sizeBytes: length, mode: 0 };
+    const facts = {
+      method: 0,
+      flags: 0x800,
+      crc32: crc,
+      compressedBytes: length,
+      sizeBytes: length,
+      mode: 0,
+    };
     const entry: RawEntry = { name, localName: name, ...facts, offset, zip64: false };
     entries.push(entry);
     const header = localHeader(entry);

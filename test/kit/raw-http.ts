@@ -30,7 +30,7 @@ export interface RawConnection extends AsyncDisposable {
   /** RST, as a client that was killed. */
   reset(): void;
   /** Closes at once. Idempotent. */
-  destroy(): void;
+  readonly destroy: () => void;
   readonly ended: Promise<Ending>;
 }
 
@@ -50,13 +50,21 @@ export async function openRaw(port: number): Promise<RawConnection> {
     ended.resolve(how);
     for (const watcher of watchers) watcher();
   };
-  const received = (): Buffer => Buffer.concat(chunks);
+  let receivedBytes = 0;
+  // Joined only when somebody looks: a test may take many megabytes in.
+  const received = (): Buffer => {
+    if (chunks.length > 1) chunks.splice(0, chunks.length, Buffer.concat(chunks));
+    return chunks[0] ?? Buffer.alloc(0);
+  };
   socket.on('data', (chunk) => {
     chunks.push(chunk);
+    receivedBytes += chunk.length;
     for (const watcher of watchers) watcher();
   });
   socket.on('end', () => over('fin'));
-  socket.on('error', (error) => over(['ECONNRESET', 'EPIPE'].includes(errnoOf(error) ?? '') ? 'reset' : 'local'));
+  socket.on('error', (error) =>
+    over(['ECONNRESET', 'EPIPE'].includes(errnoOf(error) ?? '') ? 'reset' : 'local'),
+  );
   socket.on('close', () => over('local'));
 
   const write = (bytes: string | Uint8Array): Promise<void> =>
@@ -99,12 +107,13 @@ export async function openRaw(port: number): Promise<RawConnection> {
     },
     received,
     waitForBytes: (count, timeoutMs = 10_000) =>
-      waitUntil(`waiting for ${count} bytes`, timeoutMs, () => {
-        const all = received();
-        return all.length >= count ? all : undefined;
-      }),
+      waitUntil(`waiting for ${count} bytes`, timeoutMs, () =>
+        receivedBytes >= count ? received() : undefined,
+      ),
     waitFor: (pattern, timeoutMs = 10_000) =>
-      waitUntil(`waiting for ${String(pattern)}`, timeoutMs, () => pattern.exec(received().toString('latin1'))),
+      waitUntil(`waiting for ${String(pattern)}`, timeoutMs, () =>
+        pattern.exec(received().toString('latin1')),
+      ),
     pause: () => void socket.pause(),
     resume: () => void socket.resume(),
     end: () => void socket.end(),
@@ -134,8 +143,8 @@ export async function rawRequest(
   request: string | Uint8Array | readonly string[],
   options: RawRequestOptions = {},
 ): Promise<RawResponse> {
-  const [response] = await rawPipeline(port, request, { ...options, responses: 1 });
-  return response ?? { ...NOTHING, ending: 'fin' };
+  const { found, ending } = await exchange(port, request, { ...options, responses: 1 });
+  return found[0] ?? { ...NOTHING, ending };
 }
 
 /** As rawRequest, for several requests in one go. Gives as many responses as came, at most `responses`. */
@@ -144,6 +153,14 @@ export async function rawPipeline(
   request: string | Uint8Array | readonly string[],
   options: RawRequestOptions = {},
 ): Promise<RawResponse[]> {
+  return (await exchange(port, request, options)).found;
+}
+
+async function exchange(
+  port: number,
+  request: string | Uint8Array | readonly string[],
+  options: RawRequestOptions,
+): Promise<{ found: RawResponse[]; ending: Ending | undefined }> {
   const { responses = 1, timeoutMs = 10_000 } = options;
   const bytes = isLines(request) ? `${request.join('\r\n')}\r\n\r\n` : request;
   const method = options.method ?? /^[A-Z]+/.exec(Buffer.from(bytes).toString('latin1'))?.[0] ?? 'GET';
@@ -155,7 +172,8 @@ export async function rawPipeline(
   for (;;) {
     const found = parseResponses(connection.received(), { method, ending });
     const complete = found.filter((response) => response.endedCleanly);
-    if (complete.length >= responses || ending !== undefined) return found.slice(0, responses);
+    if (complete.length >= responses || ending !== undefined)
+      return { found: found.slice(0, responses), ending };
     if (signal.aborted) {
       const got = JSON.stringify(connection.received().toString('latin1').slice(0, 300));
       throw new KitTimeout('kit_timeout', `no complete response in ${timeoutMs} ms; got ${got}`);

@@ -69,7 +69,8 @@ function readBody(
 ): { body: Buffer; usedBytes: number; isComplete: boolean } {
   const values = (name: string): string | undefined =>
     head.headers.find(([key]) => key.toLowerCase() === name)?.[1].toLowerCase();
-  const hasNone = context.method === 'HEAD' || head.status < 200 || head.status === 204 || head.status === 304;
+  const hasNone =
+    context.method === 'HEAD' || head.status < 200 || head.status === 204 || head.status === 304;
   if (hasNone) return { body: Buffer.alloc(0), usedBytes: 0, isComplete: true };
   if (values('transfer-encoding') === 'chunked') return readChunks(content);
   const length = values('content-length');

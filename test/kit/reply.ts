@@ -31,7 +31,11 @@ export function bufferBody(bytes: Uint8Array): Body {
 }
 
 export function textReply(status: number, text: string): Reply {
-  return { status, headers: { 'Content-Type': 'text/plain; charset=utf-8' }, body: bufferBody(Buffer.from(text)) };
+  return {
+    status,
+    headers: { 'Content-Type': 'text/plain; charset=utf-8' },
+    body: bufferBody(Buffer.from(text)),
+  };
 }
 
 /** A 200 of bytes in memory, with an ETag of their hash. */
@@ -80,7 +84,8 @@ export function conditional(headers: IncomingHttpHeaders, reply: Reply): Reply {
   const range = /^bytes=(\d*)-(\d*)$/.exec(headers.range ?? '');
   const ifRange = headers['if-range'];
   const isCurrent = ifRange === undefined || ifRange === etag || ifRange === reply.headers['Last-Modified'];
-  if (!range || range[0] === 'bytes=-' || !isCurrent || reply.headers['Accept-Ranges'] !== 'bytes') return reply;
+  if (!range || range[0] === 'bytes=-' || !isCurrent || reply.headers['Accept-Ranges'] !== 'bytes')
+    return reply;
   const size = reply.body.sizeBytes;
   const [, first = '', last = ''] = range;
   const start = first === '' ? Math.max(0, size - Number(last)) : Number(first);

@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf } from '../../lib/errors.ts';
 
-export const folderMode = 0o755;
+const folderMode = 0o755;
 /** Readable for all, so that nginx can serve the same folder. */
 export const fileMode = 0o644;
 

@@ -269,3 +269,21 @@ describe('a copy that changed behind our back', () => {
     expect(folder.text(record)).toBeUndefined();
   });
 });
+
+describe('a fill that a purge overtook', () => {
+  it('is refused before its name is made: nobody sees it for a moment', async () => {
+    const folder = makeTestFolder();
+    const store = await folder.open();
+    const staged = await store.stage(zip);
+    await (await folder.open()).purge({ path: zip.path });
+    const link = vi.spyOn(fs, 'link');
+
+    await expect(staged.publish({ sha256: sha256Of(''), source: 'test' })).rejects.toMatchObject({
+      code: 'purged',
+    });
+
+    expect(link).not.toHaveBeenCalled();
+    link.mockRestore();
+    await staged.close();
+  });
+});

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { parseModulePath } from '../../gomod/module-path.ts';
 import { keyOf, put, putVersion, versionOf } from '../contract/kit.ts';
 import { makeTestFolder } from './test-folder.ts';
@@ -66,5 +66,22 @@ describe('@v/list on disk', () => {
       expect(fs.readdirSync(dirty)).toEqual([]);
     }
     expect(folder.text(list)?.split('\n')).toHaveLength(21);
+  });
+
+  it('is written again when another process published between our reading and our writing', async () => {
+    const folder = makeTestFolder();
+    const store = await folder.open();
+    const rename = fs.rename;
+    const spy = vi.spyOn(fs, 'rename').mockImplementation((from, to, done) => {
+      if (to === join(folder.path, list)) {
+        spy.mockRestore();
+        for (const ext of ['info', 'mod', 'zip'])
+          fs.writeFileSync(join(folder.path, list, '..', `v1.1.0.${ext}`), '');
+      }
+      rename(from, to, done);
+    });
+    await putVersion(store, path, 'v1.0.0');
+    await store.idle();
+    expect(folder.text(list)).toBe('v1.0.0\nv1.1.0\n');
   });
 });

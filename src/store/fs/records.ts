@@ -204,7 +204,7 @@ function h1OfGoMod(sha256: string): string {
 }
 
 /** SHA-256 of a whole open file, lower-case hex. */
-export async function hashFile(file: OpenFile): Promise<string> {
+async function hashFile(file: OpenFile): Promise<string> {
   const hash = createHash('sha256');
   const block = Buffer.allocUnsafeSlow(hashBlockBytes);
   let position = 0;

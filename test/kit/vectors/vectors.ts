@@ -49,6 +49,12 @@ export interface Vectors {
     readonly requires?: readonly (readonly [string, string, boolean])[];
     readonly retracts?: readonly (readonly [string, string, string])[];
   }[];
+  readonly latest: readonly {
+    readonly versions: readonly string[];
+    /** By version; `*` is for all others. */
+    readonly goMods: Readonly<Record<string, string>>;
+    readonly latest: string;
+  }[];
   readonly infos: readonly { readonly text: string; readonly ok: boolean; readonly version: string }[];
 }
 

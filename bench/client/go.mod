@@ -1,0 +1,3 @@
+module modferry.test/load
+
+go 1.21

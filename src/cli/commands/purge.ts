@@ -1,0 +1,69 @@
+/**
+ * `modferry purge`: removes a version or a whole module from the store. A running process does it where there is
+ * one, so that it also stops fills under way; otherwise it is done here. Either way every process on the folder
+ * knows within a second.
+ */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openFsStore } from '../../store/fs/fs-store.ts';
+import type { PurgeEvent } from '../../store/store.ts';
+import { adminSockets, askRunning } from '../admin-client.ts';
+import { CliError } from '../cli-error.ts';
+import type { CliContext } from '../context.ts';
+import { formatSize, plural, writeJsonLine } from '../format.ts';
+import { parseModuleArgument } from '../module-argument.ts';
+import { type FolderFlags, loadFolder } from '../settings.ts';
+
+export interface PurgeFlags extends FolderFlags {
+  readonly json?: boolean;
+  readonly yes?: boolean;
+}
+
+interface PurgeResult {
+  readonly removedVersions: number;
+  readonly removedBytes: number;
+}
+
+/** Rejects with CliError `usage`, `absent` (no store there), `failed` (refused by the process), or StoreError. */
+export async function purge(this: CliContext, flags: PurgeFlags, argument: string): Promise<void> {
+  const { path, version } = parseModuleArgument(argument);
+  if (version === undefined && this.stdin.isTty && flags.yes !== true) {
+    throw new CliError(
+      'usage',
+      `this would remove every stored version of ${path}; add --yes to do it, or name one version, ${path}@VERSION`,
+    );
+  }
+  const { dataDir, loaded } = await loadFolder(this, flags);
+  const event: PurgeEvent = version === undefined ? { path } : { path, version };
+  const sockets = await adminSockets(dataDir, loaded.config.adminSocket);
+  const body = version === undefined ? { module: path } : { module: path, version };
+  const answer = await askRunning(sockets, { method: 'POST', path: '/purge' }, body);
+  const result = answer === undefined ? await purgeHere(this, dataDir, event) : resultOf(answer);
+  if (flags.json === true) {
+    writeJsonLine(this.stdout, { module: path, version: version ?? null, ...result, through: answer === undefined ? 'folder' : 'process' });
+    return;
+  }
+  const what = version === undefined ? path : `${path}@${version}`;
+  const { removedVersions, removedBytes } = result;
+  if (removedVersions === 0) this.stdout.write(`nothing of ${what} was stored\n`);
+  else this.stdout.write(`purged ${what}: ${plural(removedVersions, 'version')}, ${formatSize(removedBytes)}\n`);
+}
+
+async function purgeHere(context: CliContext, dataDir: string, event: PurgeEvent): Promise<PurgeResult> {
+  // Opening would make the folder; a purge in a folder that is not there is a mistyped --data.
+  const isThere = await stat(join(dataDir, 'download')).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) throw new CliError('absent', `there is no store in ${dataDir}; name its folder with --data`);
+  const store = await openFsStore({ folder: dataDir, clock: context.clock });
+  try {
+    return await store.purge(event);
+  } finally {
+    await store.close();
+  }
+}
+
+function resultOf(answer: Record<string, unknown>): PurgeResult {
+  return { removedVersions: Number(answer['removedVersions'] ?? 0), removedBytes: Number(answer['removedBytes'] ?? 0) };
+}

@@ -1,0 +1,138 @@
+import { describe, expect, it } from 'vitest';
+import {
+  isLoopback,
+  parseGoproxyList,
+  parseHttpUrl,
+  parseListen,
+  parsePathPrefix,
+  parsePercent,
+  parseProxyAddress,
+  parseSumdb,
+} from './shapes.ts';
+
+function isRight(parsed: object): boolean {
+  return 'value' in parsed;
+}
+
+const officialKey = 'sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8';
+
+describe('parseListen', () => {
+  it.each([
+    '',
+    '8080',
+    'localhost',
+    'localhost:',
+    'localhost:x',
+    'a b:1',
+    '::1:80',
+    'h:65536',
+    'http://h:80',
+    '[::1]',
+  ])('refuses %j', (text) => {
+    expect(isRight(parseListen(text))).toBe(false);
+  });
+
+  it.each([
+    ['localhost:8080', 'localhost', 8080],
+    [':0', '', 0],
+    ['[fe80::1%eth0]:1', 'fe80::1%eth0', 1],
+    ['0.0.0.0:65535', '0.0.0.0', 65_535],
+  ])('reads %s', (text, host, port) => {
+    expect(parseListen(text)).toEqual({ value: { host, port } });
+  });
+});
+
+describe('parsePathPrefix', () => {
+  it('forgives trailing slashes and refuses what no router could match', () => {
+    expect(['', '/', '/go', '/go/', '/a/b-c'].map(parsePathPrefix)).toEqual(
+      ['', '', '/go', '/go', '/a/b-c'].map((value) => ({ value })),
+    );
+    expect(
+      ['go', '//go', '/a//b', '/../x', '/a%2Fb', '/a b'].some((text) => isRight(parsePathPrefix(text))),
+    ).toBe(false);
+  });
+});
+
+describe('parseHttpUrl', () => {
+  it('takes names without scheme as https, as Go does', () => {
+    const parsed = parseHttpUrl('goproxy.cn/x');
+
+    expect('value' in parsed && parsed.value.href).toBe('https://goproxy.cn/x');
+  });
+
+  it.each(['htp://x', 'file:///x', 'x', '', '/goproxy', 'https://', 'https://h/?a=1', 'https://h/#a'])(
+    'refuses %j',
+    (text) => {
+      expect(isRight(parseHttpUrl(text))).toBe(false);
+    },
+  );
+});
+
+describe('parseGoproxyList', () => {
+  it('keeps the text as it is and shows it without credentials', () => {
+    const parsed = parseGoproxyList('https://u:p@goproxy.cn,goproxy.io|direct,off');
+
+    expect('value' in parsed && parsed.value.reveal()).toBe('https://u:p@goproxy.cn,goproxy.io|direct,off');
+    expect('value' in parsed && String(parsed.value)).not.toContain('u:p');
+  });
+
+  it.each(['', ' , ', 'https://goproxy.cn,ftp://x', 'Direct', 'none'])('refuses %j', (text) => {
+    expect(isRight(parseGoproxyList(text))).toBe(false);
+  });
+});
+
+describe('parseProxyAddress', () => {
+  it('takes host:port as http and refuses other schemes', () => {
+    const parsed = parseProxyAddress('10.0.0.1:3128');
+
+    expect('value' in parsed && parsed.value.reveal()).toBe('http://10.0.0.1:3128');
+    expect(['socks5://h:1', '', 'h:99999'].some((text) => isRight(parseProxyAddress(text)))).toBe(false);
+  });
+});
+
+describe('parsePercent', () => {
+  it('gives a ratio', () => {
+    expect([parsePercent('95%'), parsePercent(80), parsePercent('99.5 %')]).toEqual([
+      { value: 0.95 },
+      { value: 0.8 },
+      { value: 0.995 },
+    ]);
+    expect(['0%', '101%', '-1', 'x', 0.5].some((raw) => isRight(parsePercent(raw)))).toBe(false);
+  });
+});
+
+describe('parseSumdb', () => {
+  it('reads name, verifier key and address', () => {
+    expect(parseSumdb(`${officialKey} https://goproxy.cn/sumdb/sum.golang.org/`)).toEqual({
+      value: {
+        name: 'sum.golang.org',
+        verifierKey: officialKey,
+        url: 'https://goproxy.cn/sumdb/sum.golang.org',
+      },
+    });
+    expect(parseSumdb('db.corp.example/go http://127.0.0.1:9000')).toMatchObject({
+      value: { name: 'db.corp.example/go', url: 'http://127.0.0.1:9000' },
+    });
+  });
+
+  it.each([
+    ['a mistyped key', officialKey.replace('Ac4z', 'Ac4y')],
+    ['a key of another name', officialKey.replace('sum.', 'sun.')],
+    ['a short key', 'sum.golang.org+033de0ae+Ac4z'],
+    ['plain http elsewhere', 'sum.golang.org http://db.example'],
+    ['credentials in the address', 'sum.golang.org https://u:p@db.example'],
+    ['a third word', 'sum.golang.org https://db.example x'],
+    ['nothing', ''],
+  ])('refuses %s', (_, text) => {
+    expect(isRight(parseSumdb(text))).toBe(false);
+  });
+});
+
+describe('isLoopback', () => {
+  it('knows this machine from others', () => {
+    expect(['localhost', '127.0.0.1', '127.9.9.9', '[::1]'].every(isLoopback)).toBe(true);
+    expect(['localhost.evil.example', '128.0.0.1', '127.0.0.1.example', '10.0.0.1'].some(isLoopback)).toBe(
+      false,
+    );
+  });
+});
