@@ -21,10 +21,14 @@ export async function ensureTools(): Promise<void> {
   process.stdout.write(`installing ${missing.map((tool) => tool.debian).join(', ')}\n`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   spawnSync('apt-get', ['update', '-qq'], { stdio: 'inherit', env });
-  spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing.map((tool) => tool.debian)], {
-    stdio: 'inherit',
-    env,
-  });
+  spawnSync(
+    'apt-get',
+    ['install', '-y', '-qq', '--no-install-recommends', ...missing.map((tool) => tool.debian)],
+    {
+      stdio: 'inherit',
+      env,
+    },
+  );
   for (const tool of missing) {
     if (!has(tool.command)) {
       throw new Error(`the tests need ${tool.command} (${tool.why}); install it and run them again`);

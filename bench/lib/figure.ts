@@ -22,7 +22,9 @@ export interface ScenarioResult {
 /** True when there is no target. NaN meets none. */
 export function meets(figure: Figure): boolean {
   if (figure.target === undefined) return true;
-  return 'atMost' in figure.target ? figure.value <= figure.target.atMost : figure.value >= figure.target.atLeast;
+  return 'atMost' in figure.target
+    ? figure.value <= figure.target.atMost
+    : figure.value >= figure.target.atLeast;
 }
 
 /** `1.04 ×`, `182 MiB`, `1`. */

@@ -24,7 +24,15 @@ export interface RunFacts {
 export function rows(result: ScenarioResult, facts: RunFacts): string[] {
   const run = `${facts.date}, ${result.rounds} rounds, others ${Math.round(facts.otherLoad * 100)} % busy`;
   return result.figures.map((figure) => {
-    const cells = [result.scenario, figure.name, valueText(figure), targetText(figure), mark(figure), figure.detail, run];
+    const cells = [
+      result.scenario,
+      figure.name,
+      valueText(figure),
+      targetText(figure),
+      mark(figure),
+      figure.detail,
+      run,
+    ];
     return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
   });
 }

@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { parseWrk } from './wrk.ts';
 
-const good = { requests: 1000, bytes: 5000, durationUs: 2_000_000, p99Us: 1500, badStatus: 0, socketErrors: 0 };
+const good = {
+  requests: 1000,
+  bytes: 5000,
+  durationUs: 2_000_000,
+  p99Us: 1500,
+  badStatus: 0,
+  socketErrors: 0,
+};
 const output = (facts: object): string => `Running 5s test\n  1 threads\n\nBENCH ${JSON.stringify(facts)}\n`;
 
 describe('parseWrk', () => {

@@ -47,10 +47,14 @@ function failure(error: unknown): CliError {
   if (error instanceof CliError) return error;
   if (errnoOf(error) === 'EACCES') {
     const advice = 'run this command as the user that runs modferry';
-    return new CliError('failed', `the running modferry does not let this user in; ${advice}`, { cause: error });
+    return new CliError('failed', `the running modferry does not let this user in; ${advice}`, {
+      cause: error,
+    });
   }
   const what = error instanceof Error ? error.message : String(error);
-  return new CliError('failed', `the running modferry did not answer (${what}); look at its log`, { cause: error });
+  return new CliError('failed', `the running modferry did not answer (${what}); look at its log`, {
+    cause: error,
+  });
 }
 
 function ask(
@@ -89,6 +93,9 @@ function readAnswer(status: number, text: string): Record<string, unknown> {
   const fields = value as Record<string, unknown>;
   if (status === 200) return fields;
   const { error } = fields;
-  const said = typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : `status ${status}`;
+  const said =
+    typeof error === 'object' && error !== null && 'message' in error
+      ? String(error.message)
+      : `status ${status}`;
   throw new CliError('failed', `the running modferry refused: ${said}`);
 }

@@ -37,7 +37,10 @@ type Target = Command<CliContext> | RouteMap<CliContext>;
 function visit(target: Target, path: readonly string[]): CommandEntry[] {
   if (!('getAllEntries' in target)) return [commandEntry(target, path)];
   const entries = target.getAllEntries().filter((entry) => !entry.hidden);
-  const named = entries.map((entry) => ({ name: entry.name['convert-camel-to-kebab'], target: entry.target }));
+  const named = entries.map((entry) => ({
+    name: entry.name['convert-camel-to-kebab'],
+    target: entry.target,
+  }));
   const children = named.map(({ name, target: child }) => ({ name, brief: child.brief }));
   const own: CommandEntry = {
     path,
@@ -56,7 +59,13 @@ function commandEntry(command: Command<CliContext>, path: readonly string[]): Co
     const takes = flag.kind === 'boolean' ? 'none' : flag.kind === 'enum' ? 'words' : kindOf(placeholder);
     return { name: `--${kebab(name)}`, brief: flag.brief, takes, words };
   });
-  return { path, brief: command.brief, children: [], flags: [...flags, helpFlag], argument: argumentOf(command) };
+  return {
+    path,
+    brief: command.brief,
+    children: [],
+    flags: [...flags, helpFlag],
+    argument: argumentOf(command),
+  };
 }
 
 function argumentOf(command: Command<CliContext>): CommandEntry['argument'] {

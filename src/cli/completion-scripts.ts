@@ -14,7 +14,9 @@ export function renderCompletion(shell: Shell, table: readonly CommandEntry[]): 
 
 /** Flags whose value is the next word: that word is no command. */
 function valueFlags(table: readonly CommandEntry[]): string[] {
-  const names = table.flatMap(({ flags }) => flags.filter(({ takes }) => takes !== 'none').map(({ name }) => name));
+  const names = table.flatMap(({ flags }) =>
+    flags.filter(({ takes }) => takes !== 'none').map(({ name }) => name),
+  );
   return [...new Set(names)];
 }
 
@@ -61,7 +63,9 @@ function flagNames({ flags }: CommandEntry): string {
 function bashFlagCases(entry: CommandEntry): string[] {
   return entry.flags
     .filter(({ takes }) => takes !== 'none')
-    .map(({ name, takes, words }) => `    '${pathKey(entry)}:${name}') ${bashReply(takes, words)} return ;;\n`);
+    .map(
+      ({ name, takes, words }) => `    '${pathKey(entry)}:${name}') ${bashReply(takes, words)} return ;;\n`,
+    );
 }
 
 function bashArgumentCase(entry: CommandEntry): string[] {
@@ -86,7 +90,9 @@ function renderZsh(table: readonly CommandEntry[]): string {
     if (entry.children.length === 0) {
       return `${name}() {\n  _arguments -s \\\n${specs}    ${quote(zshArgument(entry))}\n}\n`;
     }
-    const commands = entry.children.map((child) => `    ${quote(`${child.name}:${escapeColon(child.brief)}`)}\n`).join('');
+    const commands = entry.children
+      .map((child) => `    ${quote(`${child.name}:${escapeColon(child.brief)}`)}\n`)
+      .join('');
     const cases = entry.children
       .map((child) => `        ${child.name}) ${zshName({ path: [...entry.path, child.name] })} ;;\n`)
       .join('');
@@ -149,7 +155,11 @@ function renderFish(table: readonly CommandEntry[]): string {
     const flags = entry.flags.map((flag) => `${start} ${fishFlag(flag)}`);
     const { takes, words } = entry.argument;
     const argument =
-      takes === 'words' ? [`${start} -f -a ${quoteFish(words.join(' '))}`] : takes === 'file' ? [`${start} -F`] : [];
+      takes === 'words'
+        ? [`${start} -f -a ${quoteFish(words.join(' '))}`]
+        : takes === 'file'
+          ? [`${start} -F`]
+          : [];
     return [...children, ...flags, ...argument];
   });
   return `# fish completion for modferry. Use it now:   modferry completion fish | source
@@ -162,10 +172,18 @@ ${lines.join('\n')}
 function fishCondition({ path, children }: CommandEntry, table: readonly CommandEntry[]): string {
   if (path.length === 0) return '__fish_use_subcommand';
   const seen = path.map((name) => `__fish_seen_subcommand_from ${name}`);
-  const deeper = children.length === 0 ? [] : [`not __fish_seen_subcommand_from ${children.map(({ name }) => name).join(' ')}`];
+  const deeper =
+    children.length === 0
+      ? []
+      : [`not __fish_seen_subcommand_from ${children.map(({ name }) => name).join(' ')}`];
   // `env` alone must not match below another group that has a command of the same name.
-  const groups = table.filter((entry) => entry.path.length === 1 && entry.children.length > 0 && entry.path[0] !== path[0]);
-  const elsewhere = path.length === 1 && groups.length > 0 ? [`not __fish_seen_subcommand_from ${groups.map((entry) => entry.path[0]).join(' ')}`] : [];
+  const groups = table.filter(
+    (entry) => entry.path.length === 1 && entry.children.length > 0 && entry.path[0] !== path[0],
+  );
+  const elsewhere =
+    path.length === 1 && groups.length > 0
+      ? [`not __fish_seen_subcommand_from ${groups.map((entry) => entry.path[0]).join(' ')}`]
+      : [];
   return [...seen, ...deeper, ...elsewhere].join('; and ');
 }
 

@@ -3,6 +3,7 @@
  * `process`. Compiled code is cached between runs, because stripping types again would cost a third of the start.
  */
 import { enableCompileCache } from 'node:module';
+import { isatty } from 'node:tty';
 import type { CliContext, Input, Output } from './context.ts';
 
 enableCompileCache();
@@ -19,7 +20,8 @@ function outputOf(stream: NodeJS.WriteStream): Output {
     write(text) {
       stream.write(text);
     },
-    drained: () => (stream.writableNeedDrain ? new Promise((resolve) => stream.once('drain', resolve)) : Promise.resolve()),
+    drained: () =>
+      stream.writableNeedDrain ? new Promise((resolve) => stream.once('drain', resolve)) : Promise.resolve(),
     isTty: stream.isTTY,
     get columns() {
       return stream.isTTY ? stream.columns : 80;
@@ -27,8 +29,12 @@ function outputOf(stream: NodeJS.WriteStream): Output {
   };
 }
 
+const stdinFd = 0;
 const stdin: Input = {
-  isTty: process.stdin.isTTY,
+  // `process.stdin` is touched only when it is read: it may be closed, and opening it takes time.
+  get isTty() {
+    return isatty(stdinFd);
+  },
   [Symbol.asyncIterator]: () => process.stdin[Symbol.asyncIterator](),
 };
 

@@ -37,7 +37,9 @@ function checkedPath(text: string): ModulePath {
     return parseModulePath(text);
   } catch (error) {
     if (!(error instanceof InvalidRequestError)) throw error;
-    throw new CliError('usage', `${error.message}; write it as in go.mod, e.g. golang.org/x/mod`, { cause: error });
+    throw new CliError('usage', `${error.message}; write it as in go.mod, e.g. golang.org/x/mod`, {
+      cause: error,
+    });
   }
 }
 

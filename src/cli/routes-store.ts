@@ -54,7 +54,11 @@ export const warm = buildCommand<WarmFlags, readonly string[], CliContext>({
     },
     positional: {
       kind: 'array',
-      parameter: { parse: String, placeholder: 'FILE', brief: 'go.sum, go.mod, or a list of MODULE@VERSION; - is standard input' },
+      parameter: {
+        parse: String,
+        placeholder: 'FILE',
+        brief: 'go.sum, go.mod, or a list of MODULE@VERSION; - is standard input',
+      },
     },
   },
   docs: {
@@ -95,7 +99,7 @@ export const ls = buildCommand<LsFlags, [string?], CliContext>({
       ['modferry ls', 'Everything, one MODULE@VERSION a line'],
       ['modferry ls --long github.com/spf13', 'One author, with details'],
       ["modferry ls '*.corp.example/*'", 'By pattern'],
-      ["modferry ls --json | jq -r 'select(.artifacts.zip.source == \"import\") | .module'", 'For scripts'],
+      ['modferry ls --json | jq -r \'select(.artifacts.zip.source == "import") | .module\'', 'For scripts'],
     ]),
   },
 });

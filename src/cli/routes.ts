@@ -24,8 +24,14 @@ const serve = buildCommand<ServeFlags, [], CliContext>({
       [
         ['modferry serve', 'With no configuration at all'],
         ['modferry serve --listen 0.0.0.0:8080 --data /var/lib/modferry', 'For a team'],
-        ['modferry serve --upstream https://goproxy.cn --upstream https://goproxy.io', 'Two upstreams, in order'],
-        ["modferry serve --sumdb 'sum.golang.org https://goproxy.cn/sumdb/sum.golang.org'", 'A checksum database at another address'],
+        [
+          'modferry serve --upstream https://goproxy.cn --upstream https://goproxy.io',
+          'Two upstreams, in order',
+        ],
+        [
+          "modferry serve --sumdb 'sum.golang.org https://goproxy.cn/sumdb/sum.golang.org'",
+          'A checksum database at another address',
+        ],
       ],
     ),
   },
@@ -37,7 +43,14 @@ const configCheck = buildCommand<ConfigCheckFlags, [string?], CliContext>({
     flags: { json: jsonFlag },
     positional: {
       kind: 'tuple',
-      parameters: [{ parse: String, optional: true, placeholder: 'FILE', brief: 'Default: $MODFERRY_CONFIG, else ./modferry.yaml' }],
+      parameters: [
+        {
+          parse: String,
+          optional: true,
+          placeholder: 'FILE',
+          brief: 'Default: $MODFERRY_CONFIG, else ./modferry.yaml',
+        },
+      ],
     },
   },
   docs: {
@@ -71,7 +84,7 @@ const configShow = buildCommand<ConfigShowFlags, [], CliContext>({
     fullDescription: helpText('Secrets are masked. The YAML can be used as a configuration file.', [
       ['modferry config show', 'As a file'],
       ['modferry config show --origin', 'With the layer that set each value'],
-      ["modferry config show --json | jq .ingest", 'For scripts'],
+      ['modferry config show --json | jq .ingest', 'For scripts'],
     ]),
   },
 });
@@ -85,7 +98,10 @@ const configSchema = buildCommand<NonNullable<unknown>, [], CliContext>({
   docs: {
     brief: 'Print the JSON schema of modferry.yaml, for editors',
     fullDescription: helpText('Editors with a YAML language server complete and check with it.', [
-      ['modferry config schema > modferry.schema.json', 'Then put "# yaml-language-server: $schema=modferry.schema.json" on the first line of modferry.yaml'],
+      [
+        'modferry config schema > modferry.schema.json',
+        'Then put "# yaml-language-server: $schema=modferry.schema.json" on the first line of modferry.yaml',
+      ],
     ]),
   },
 });
@@ -101,7 +117,13 @@ const env = buildCommand<EnvFlags, [], CliContext>({
         placeholder: 'URL',
         brief: 'How clients reach modferry. Default: as the configuration says it listens',
       },
-      format: { kind: 'enum', values: envFormats, optional: true, placeholder: 'FORMAT', brief: 'Where the text goes. Default: sh' },
+      format: {
+        kind: 'enum',
+        values: envFormats,
+        optional: true,
+        placeholder: 'FORMAT',
+        brief: 'Where the text goes. Default: sh',
+      },
       config: configFlag,
     },
   },
@@ -115,7 +137,10 @@ const env = buildCommand<EnvFlags, [], CliContext>({
         ['modferry env --format powershell | Invoke-Expression', 'PowerShell'],
         ['modferry env --format go | sh', 'For good, by go env -w'],
         ['modferry env --url https://goproxy.corp.example --format dockerfile', 'Lines for a Dockerfile'],
-        ['modferry env --url https://goproxy.corp.example --format github', 'For a GitHub workflow; gitlab likewise'],
+        [
+          'modferry env --url https://goproxy.corp.example --format github',
+          'For a GitHub workflow; gitlab likewise',
+        ],
       ],
     ),
   },
@@ -126,7 +151,9 @@ const version = buildCommand<VersionFlags, [], CliContext>({
   parameters: { flags: { json: jsonFlag } },
   docs: {
     brief: 'Print the version',
-    fullDescription: helpText('Of modferry, of Node.js, and the platform.', [['modferry version --json', 'For scripts']]),
+    fullDescription: helpText('Of modferry, of Node.js, and the platform.', [
+      ['modferry version --json', 'For scripts'],
+    ]),
   },
 });
 

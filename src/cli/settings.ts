@@ -61,7 +61,11 @@ export interface FolderSettings {
 
 /** The data folder that `serve` would use with the same flags. Rejects with ConfigError. */
 export async function loadFolder(context: SettingsContext, flags: FolderFlags): Promise<FolderSettings> {
-  const loaded = await loadSettings(context, flags.config, flags.data === undefined ? {} : { data: flags.data });
+  const loaded = await loadSettings(
+    context,
+    flags.config,
+    flags.data === undefined ? {} : { data: flags.data },
+  );
   return { loaded, dataDir: resolve(context.cwd, loaded.config.dataDir) };
 }
 
@@ -69,9 +73,12 @@ export async function loadFolder(context: SettingsContext, flags: FolderFlags): 
  * Where clients on this machine reach the server: the first listening address and the path prefix. `fault` instead
  * when the configuration does not say, because the system chooses the port.
  */
-export function localUrlOf(config: LoadedConfig['config']): { readonly url: string } | { readonly fault: string } {
+export function localUrlOf(
+  config: LoadedConfig['config'],
+): { readonly url: string } | { readonly fault: string } {
   const first = config.listen[0];
-  if (first === undefined || first.port === 0) return { fault: 'the system chooses the port (listen ends in :0)' };
+  if (first === undefined || first.port === 0)
+    return { fault: 'the system chooses the port (listen ends in :0)' };
   const everywhere = first.host === '' || first.host === '0.0.0.0' || first.host === '::';
   const host = everywhere ? 'localhost' : first.host.includes(':') ? `[${first.host}]` : first.host;
   return { url: `http://${host}:${first.port}${config.pathPrefix}` };

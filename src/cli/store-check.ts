@@ -6,8 +6,8 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { ArtifactExt, ArtifactKey } from '../gomod/types.ts';
 import { errnoOf, messageOf } from '../lib/errors.ts';
-import { StoreError } from '../store/store-error.ts';
 import type { ArtifactRecord, VersionEntry } from '../store/store.ts';
+import { StoreError } from '../store/store-error.ts';
 import { hash1 } from '../zip/module-tree.ts';
 import type { ZipVerifier } from '../zip/verify-pool.ts';
 import { ZipError } from '../zip/zip-types.ts';
@@ -80,7 +80,8 @@ export class StoreCheck {
         await this.#checkTree(key, record, hashed.sha256, add);
       }
     } catch (error) {
-      if (error instanceof StoreError && error.code === 'rotten') add('changed', 'its bytes are not what was recorded');
+      if (error instanceof StoreError && error.code === 'rotten')
+        add('changed', 'its bytes are not what was recorded');
       else if (error instanceof StoreError) add('unreadable', error.message);
       else throw error;
     }
@@ -114,7 +115,8 @@ export class StoreCheck {
     if (key.ext === 'info') return;
     if (key.ext === 'mod') {
       const h1 = hash1([{ name: 'go.mod', sha256 }]);
-      if (record.h1 !== undefined && record.h1 !== h1) add('h1', `its hash is ${h1}, recorded is ${record.h1}`);
+      if (record.h1 !== undefined && record.h1 !== h1)
+        add('h1', `its hash is ${h1}, recorded is ${record.h1}`);
       return;
     }
     const h1 = await this.#zipHash(key, add);
@@ -122,14 +124,23 @@ export class StoreCheck {
     if (record.h1 !== undefined && record.h1 !== h1) add('h1', `its hash is ${h1}, recorded is ${record.h1}`);
     const named = await readTextIfAny(this.#read.layout.zipHash(key));
     if (named === undefined) add('ziphash', 'it has no .ziphash beside it');
-    else if (named.trim() !== h1) add('ziphash', `its hash is ${h1}, .ziphash says ${named.trim().slice(0, 100)}`);
+    else if (named.trim() !== h1)
+      add('ziphash', `its hash is ${h1}, .ziphash says ${named.trim().slice(0, 100)}`);
   }
 
-  async #zipHash(key: ArtifactKey, add: (kind: FaultKind, detail: string) => void): Promise<string | undefined> {
+  async #zipHash(
+    key: ArtifactKey,
+    add: (kind: FaultKind, detail: string) => void,
+  ): Promise<string | undefined> {
     try {
       const file = this.#read.layout.artifact(key);
       // Our extra rules are for what nobody proves; what was published once passed whatever held then.
-      const facts = await this.#zips.verify({ file, path: key.path, version: key.version, extraRules: 'report' });
+      const facts = await this.#zips.verify({
+        file,
+        path: key.path,
+        version: key.version,
+        extraRules: 'report',
+      });
       return facts.h1;
     } catch (error) {
       if (!(error instanceof ZipError)) throw error;

@@ -3,7 +3,7 @@
  * is enough; a stack trace is shown to nobody who only mistyped something.
  */
 import { type ApplicationText, ArgumentScannerError, text_en } from '@stricli/core';
-import { messageOf, ModferryError } from '../lib/errors.ts';
+import { ModferryError, messageOf } from '../lib/errors.ts';
 import { CliError } from './cli-error.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
 
@@ -41,7 +41,11 @@ export const texts: ApplicationText = {
   formatException: (error) => messageOf(error),
   exceptionWhileParsingArguments(error) {
     if (!(error instanceof ArgumentScannerError)) return describeError(error);
-    const said = text_en.exceptionWhileParsingArguments.call({ formatException: (cause) => messageOf(cause) }, error, false);
+    const said = text_en.exceptionWhileParsingArguments.call(
+      { formatException: (cause) => messageOf(cause) },
+      error,
+      false,
+    );
     return `modferry: ${said.charAt(0).toLowerCase()}${said.slice(1)}; ${seeHelp}`;
   },
   exceptionWhileLoadingCommandFunction: (error) => describeError(error),

@@ -20,7 +20,12 @@ const maxInfoBytes = 64 * 1024;
 export type WarmOutcome =
   | { readonly outcome: 'stored' }
   | { readonly outcome: 'fetched'; readonly fetchedBytes: number }
-  | { readonly outcome: 'failed'; readonly artifact: string; readonly status: number | undefined; readonly reason: string };
+  | {
+      readonly outcome: 'failed';
+      readonly artifact: string;
+      readonly status: number | undefined;
+      readonly reason: string;
+    };
 
 export class WarmClient {
   readonly #base: URL;
@@ -32,7 +37,8 @@ export class WarmClient {
     this.#base = new URL(url);
     const { username, password } = this.#base;
     const login = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-    this.#headers = username === '' ? {} : { authorization: `Basic ${Buffer.from(login).toString('base64')}` };
+    this.#headers =
+      username === '' ? {} : { authorization: `Basic ${Buffer.from(login).toString('base64')}` };
     this.#base.username = '';
     this.#base.password = '';
     this.#agent = new Agent({ connections, headersTimeout: headersTimeoutMs, bodyTimeout: bodyTimeoutMs });
@@ -96,7 +102,12 @@ export class WarmClient {
     const info: unknown = JSON.parse(await readStart(answer.body, maxInfoBytes));
     const named = typeof info === 'object' && info !== null && 'Version' in info ? info.Version : undefined;
     if (typeof named === 'string' && isCanonical(named)) return named;
-    return { outcome: 'failed', artifact: 'query', status: 200, reason: 'the answer names no canonical version' };
+    return {
+      outcome: 'failed',
+      artifact: 'query',
+      status: 200,
+      reason: 'the answer names no canonical version',
+    };
   }
 
   /** `Disable-Module-Fetch` makes the server answer from its store alone. */
@@ -131,7 +142,10 @@ function escapedText(version: string): string {
 
 async function failed(answer: Dispatcher.ResponseData, artifact: string): Promise<Failed> {
   const text = await readStart(answer.body, maxReasonBytes);
-  const lines = text.split('\n').map((line) => line.trim()).filter((line) => line !== '');
+  const lines = text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
   const reason = lines.slice(0, maxReasonLines).join('; ').slice(0, 500);
   return { outcome: 'failed', artifact, status: answer.statusCode, reason: reason || 'no reason given' };
 }

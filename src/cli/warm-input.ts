@@ -2,11 +2,12 @@
  * Reads what `modferry warm` is given: go.sum, go.mod, the output of `go list -m all`, or lines of
  * `MODULE@VERSION`. The kind is told by the name, else by the content, so that standard input works too.
  */
-import type { ArtifactExt, ModulePath } from '../gomod/types.ts';
-import { InvalidRequestError } from '../gomod/invalid-request.ts';
-import { lexGoMod } from '../gomod/go-mod-lexer.ts';
+
 import { parseGoModLax } from '../gomod/go-mod-file.ts';
+import { lexGoMod } from '../gomod/go-mod-lexer.ts';
+import { InvalidRequestError } from '../gomod/invalid-request.ts';
 import { parseModulePath } from '../gomod/module-path.ts';
+import type { ArtifactExt, ModulePath } from '../gomod/types.ts';
 import { fitsPath, isCanonical, parseVersionQuery } from '../gomod/version.ts';
 import { CliError } from './cli-error.ts';
 
@@ -55,7 +56,12 @@ export class WarmInput {
       throw new CliError('usage', `${place}: not a line of go.sum; expected MODULE VERSION h1:HASH`);
     }
     const isModOnly = version.endsWith('/go.mod');
-    this.#put(place, path, isModOnly ? version.slice(0, -'/go.mod'.length) : version, isModOnly ? ['mod'] : wholeVersion);
+    this.#put(
+      place,
+      path,
+      isModOnly ? version.slice(0, -'/go.mod'.length) : version,
+      isModOnly ? ['mod'] : wholeVersion,
+    );
   }
 
   /** `MODULE@VERSION`, or a line of `go list -m all`: `MODULE VERSION [=> MODULE VERSION]`. */
@@ -66,10 +72,16 @@ export class WarmInput {
     const isLocal = /^(?:\.{0,2}\/|[A-Za-z]:)/.test(first);
     if (isLocal) return;
     const at = first.lastIndexOf('@');
-    if (at > 0 && second === undefined) this.#put(place, first.slice(0, at), first.slice(at + 1), wholeVersion);
-    else if (at < 0 && second !== undefined && more.length === 0) this.#put(place, first, second, wholeVersion);
+    if (at > 0 && second === undefined)
+      this.#put(place, first.slice(0, at), first.slice(at + 1), wholeVersion);
+    else if (at < 0 && second !== undefined && more.length === 0)
+      this.#put(place, first, second, wholeVersion);
     else if (at < 0 && second === undefined && right === undefined && isMainModule(place, line)) return;
-    else throw new CliError('usage', `${place}: "${line.slice(0, 100)}" names no version; expected MODULE@VERSION`);
+    else
+      throw new CliError(
+        'usage',
+        `${place}: "${line.slice(0, 100)}" names no version; expected MODULE@VERSION`,
+      );
   }
 
   #addGoMod(name: string, text: string): void {
@@ -126,12 +138,17 @@ function readReplacements(text: string): Map<string, Replacement> {
     if (tokens[0] === 'replace' && tokens[1] === '(') isInBlock = true;
     else if (isInBlock && tokens[0] === ')') isInBlock = false;
     else if (isInBlock || tokens[0] === 'replace') {
-      const words = (isInBlock ? tokens : tokens.slice(1)).map((token) => token.replaceAll(/^["`]|["`]$/g, ''));
+      const words = (isInBlock ? tokens : tokens.slice(1)).map((token) =>
+        token.replaceAll(/^["`]|["`]$/g, ''),
+      );
       const arrow = words.indexOf('=>');
       const [from, fromVersion] = words.slice(0, Math.max(0, arrow));
       const [to, toVersion] = words.slice(arrow + 1);
       if (arrow < 1 || from === undefined || to === undefined) continue;
-      found.set(fromVersion === undefined ? from : `${from}@${fromVersion}`, { path: to, version: toVersion });
+      found.set(fromVersion === undefined ? from : `${from}@${fromVersion}`, {
+        path: to,
+        version: toVersion,
+      });
     }
   }
   return found;

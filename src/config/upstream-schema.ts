@@ -12,8 +12,8 @@ import {
   parsedBy,
   withoutDefault,
 } from './fields.ts';
-import { type Parsed, parseGoproxyList, parseHttpUrl, parseProxyAddress } from './shapes.ts';
 import type { Secret } from './secret.ts';
+import { type Parsed, parseGoproxyList, parseHttpUrl, parseProxyAddress } from './shapes.ts';
 
 /** Names that texts and records use for sources which are no upstream. */
 const reservedNames = new Set(['store', 'direct', 'off', 'import', 'unknown']);

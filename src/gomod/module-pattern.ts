@@ -2,7 +2,7 @@
  * Lists of module patterns as in GOPRIVATE: comma-separated globs, each matched against as many leading elements
  * of a path as it has itself. See `go help module-private` and golang.org/x/mod/module.MatchPrefixPatterns.
  */
-import { type Glob, codePoints, compileGlob, globMatches } from './glob.ts';
+import { codePoints, compileGlob, type Glob, globMatches } from './glob.ts';
 
 interface PrefixPattern {
   readonly slashes: number;

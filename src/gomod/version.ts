@@ -7,7 +7,7 @@ import { escapeCase, unescapeCase } from './escape.ts';
 import { InvalidRequestError, quoteForMessage } from './invalid-request.ts';
 import { splitPathVersion } from './module-path.ts';
 import { elementFault } from './path-element.ts';
-import { type Semver, canonical, compareParsed, parseSemver } from './semver.ts';
+import { canonical, compareParsed, parseSemver, type Semver } from './semver.ts';
 import type { Version, VersionQuery } from './types.ts';
 
 /** As for paths: Go sets no limit, we need one. */

@@ -81,7 +81,12 @@ export class AccessLog {
 }
 
 /** JSON fields for what was asked. Values are quoted by JSON rules: a path may hold anything a client sends. */
-export function fieldsOf(what: { module?: string; version?: string; artifact: string; path?: string }): string {
+export function fieldsOf(what: {
+  module?: string;
+  version?: string;
+  artifact: string;
+  path?: string;
+}): string {
   const fields: string[] = [];
   if (what.module !== undefined) fields.push(`"module":${JSON.stringify(what.module)}`);
   if (what.version !== undefined) fields.push(`"version":${JSON.stringify(what.version)}`);

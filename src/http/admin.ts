@@ -2,9 +2,10 @@
  * The local admin socket: what the CLI asks of a running process. Reachable only by who may open the socket file
  * (mode 0600 in the data folder), so it needs no credentials of its own. JSON in, JSON out.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+
 import { chmod, rm } from 'node:fs/promises';
-import { messageOf, ModferryError } from '../lib/errors.ts';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { ModferryError, messageOf } from '../lib/errors.ts';
 
 export interface AdminActions {
   status(): Promise<object>;
@@ -42,11 +43,17 @@ export async function listenAdmin(path: string, actions: AdminActions): Promise<
   };
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, actions: AdminActions): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  actions: AdminActions,
+): Promise<void> {
   try {
     const result = await act(request, actions);
     if (result === undefined) {
-      send(response, 404, { error: { code: 'unknown_action', message: `no action ${request.method} ${request.url}` } });
+      send(response, 404, {
+        error: { code: 'unknown_action', message: `no action ${request.method} ${request.url}` },
+      });
     } else {
       send(response, 200, result);
     }
@@ -84,12 +91,16 @@ async function readJson(request: IncomingMessage): Promise<Record<string, unknow
     chunks.push(chunk);
   }
   const parsed: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
-  if (typeof parsed !== 'object' || parsed === null) throw new ModferryError('bad_request', 'expected a JSON object');
+  if (typeof parsed !== 'object' || parsed === null)
+    throw new ModferryError('bad_request', 'expected a JSON object');
   return parsed as Record<string, unknown>;
 }
 
 function send(response: ServerResponse, status: number, body: object): void {
   const text = `${JSON.stringify(body)}\n`;
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+  });
   response.end(text);
 }

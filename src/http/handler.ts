@@ -266,7 +266,12 @@ export class Handler {
     const validators = { etag, lastModifiedMs: reply.lastModifiedMs };
     const facts = { ...reply, ...validators };
     if (this.#notModified(exchange, facts)) return;
-    const range = resolveRange(request.headers.range, headerOf(request, 'if-range'), reply.body.length, validators);
+    const range = resolveRange(
+      request.headers.range,
+      headerOf(request, 'if-range'),
+      reply.body.length,
+      validators,
+    );
     if (range.kind === 'unsatisfiable') {
       this.#unsatisfiable(exchange, reply.body.length);
       return;
@@ -297,7 +302,12 @@ export class Handler {
   ): Promise<void> {
     const { request, response } = exchange;
     const etag = body.sha256 === undefined ? undefined : etagOf(body.sha256);
-    const facts = { contentType: reply.contentType, cache: reply.cache, etag, lastModifiedMs: body.lastModifiedMs };
+    const facts = {
+      contentType: reply.contentType,
+      cache: reply.cache,
+      etag,
+      lastModifiedMs: body.lastModifiedMs,
+    };
     if (etag !== undefined && this.#notModified(exchange, { ...facts, etag })) return;
     let start = 0;
     let end = body.sizeBytes;
@@ -338,7 +348,12 @@ export class Handler {
 
   #notModified(
     exchange: Exchange,
-    facts: { etag: string; lastModifiedMs: number | undefined; cache: Reply['cache']; contentType: Reply['contentType'] },
+    facts: {
+      etag: string;
+      lastModifiedMs: number | undefined;
+      cache: Reply['cache'];
+      contentType: Reply['contentType'];
+    },
   ): boolean {
     const { request, response } = exchange;
     const current = isNotModified(
@@ -356,7 +371,9 @@ export class Handler {
   }
 
   #unsatisfiable(exchange: Exchange, sizeBytes: number): void {
-    this.#text(exchange, 416, `the file has ${sizeBytes} bytes\n`, { 'content-range': `bytes */${sizeBytes}` });
+    this.#text(exchange, 416, `the file has ${sizeBytes} bytes\n`, {
+      'content-range': `bytes */${sizeBytes}`,
+    });
   }
 
   async #page(exchange: Exchange, name: (Route & { kind: 'page' })['name']): Promise<void> {
@@ -378,7 +395,12 @@ export class Handler {
     this.#log(exchange, page.status, body.length, 'modferry', false);
   }
 
-  #text(exchange: Exchange, status: number, text: string, headers: Readonly<Record<string, string>> = {}): void {
+  #text(
+    exchange: Exchange,
+    status: number,
+    text: string,
+    headers: Readonly<Record<string, string>> = {},
+  ): void {
     const { request, response } = exchange;
     if (exchange.fields === '') exchange.fields = fieldsOf({ artifact: 'none', path: exchange.url });
     const body = Buffer.from(text);
@@ -408,7 +430,8 @@ export class Handler {
     aborted: boolean,
     firstByteMs = this.#elapsed(exchange),
   ): void {
-    const fields = exchange.fields === '' ? fieldsOf({ artifact: 'none', path: exchange.url }) : exchange.fields;
+    const fields =
+      exchange.fields === '' ? fieldsOf({ artifact: 'none', path: exchange.url }) : exchange.fields;
     this.#deps.accessLog.add({
       id: exchange.id,
       method: exchange.request.method ?? '',

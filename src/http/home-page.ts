@@ -11,7 +11,9 @@ export function homePage(facts: HomeFacts): string {
   const url = escapeHtml(facts.url);
   const patterns = escapeHtml(facts.privatePatterns.join(','));
   const nosum =
-    patterns === '' ? '' : `\ngo env -w GONOSUMDB=${patterns}   # private modules are in no public checksum database`;
+    patterns === ''
+      ? ''
+      : `\ngo env -w GONOSUMDB=${patterns}   # private modules are in no public checksum database`;
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -43,7 +45,8 @@ ${url}/MODULE/@latest
 
 /** `Host` is what the client sent: only a plain host and port goes into the page. */
 export function visibleHost(host: string | undefined, fallback: string): string {
-  return host !== undefined && /^[A-Za-z0-9.-]{1,253}(?::\d{1,5})?$|^\[[0-9a-fA-F:.]{2,45}\](?::\d{1,5})?$/.test(host)
+  return host !== undefined &&
+    /^[A-Za-z0-9.-]{1,253}(?::\d{1,5})?$|^\[[0-9a-fA-F:.]{2,45}\](?::\d{1,5})?$/.test(host)
     ? host
     : fallback;
 }

@@ -5,7 +5,7 @@
  */
 import { InvalidRequestError } from '../gomod/invalid-request.ts';
 import { unescapePath } from '../gomod/module-path.ts';
-import type { ArtifactExt, Version, VersionQuery } from '../gomod/types.ts';
+import type { ArtifactExt, VersionQuery } from '../gomod/types.ts';
 import { fitsPath, isCanonical, parseVersionQuery, unescapeVersion } from '../gomod/version.ts';
 import type { Operation } from '../proxy/operation.ts';
 
@@ -102,7 +102,7 @@ function parseOperation(path: string): Operation | undefined {
   if (isCanonical(version) && fitsPath(modulePath, version)) {
     return {
       kind: 'artifact',
-      key: { path: modulePath, version: version as Version, ext: ext satisfies ArtifactExt },
+      key: { path: modulePath, version, ext: ext satisfies ArtifactExt },
     };
   }
   if (ext !== 'info') {

@@ -2,9 +2,10 @@
  * The listening side: sockets with bounds on everything a slow or hostile client can hold, and a drain that lets
  * transfers under way finish.
  */
-import { createServer, type RequestListener, type Server } from 'node:http';
+
 import { lookup } from 'node:dns/promises';
-import { isIP, type AddressInfo } from 'node:net';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { type AddressInfo, isIP } from 'node:net';
 import { errnoOf, ModferryError } from '../lib/errors.ts';
 
 export interface ServerLimits {
@@ -117,8 +118,16 @@ function makeServer(limits: ServerLimits, handler: RequestListener): Server {
     }
     const tooLarge = errnoOf(error) === 'HPE_HEADER_OVERFLOW';
     const late = errnoOf(error) === 'ERR_HTTP_REQUEST_TIMEOUT';
-    const status = tooLarge ? '431 Request Header Fields Too Large' : late ? '408 Request Timeout' : '400 Bad Request';
-    const text = tooLarge ? 'the request headers are too large' : late ? 'the request took too long' : 'not a valid HTTP request';
+    const status = tooLarge
+      ? '431 Request Header Fields Too Large'
+      : late
+        ? '408 Request Timeout'
+        : '400 Bad Request';
+    const text = tooLarge
+      ? 'the request headers are too large'
+      : late
+        ? 'the request took too long'
+        : 'not a valid HTTP request';
     socket.end(
       `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n` +
         `Content-Length: ${text.length + 1}\r\n\r\n${text}\n`,
@@ -137,7 +146,9 @@ async function addressesOf(host: string): Promise<string[]> {
     const found = await lookup(host, { all: true, order: 'ipv4first' });
     return [...new Set(found.map(({ address }) => address))];
   } catch (error) {
-    throw new ListenError('bad_address', `cannot listen on ${host}: the name does not resolve`, { cause: error });
+    throw new ListenError('bad_address', `cannot listen on ${host}: the name does not resolve`, {
+      cause: error,
+    });
   }
 }
 
@@ -166,8 +177,12 @@ function listenError(error: unknown, target: string): ListenError {
         { cause: error },
       );
     default:
-      return new ListenError('bad_address', `cannot listen on ${target} (${errnoOf(error) ?? 'unknown error'})`, {
-        cause: error,
-      });
+      return new ListenError(
+        'bad_address',
+        `cannot listen on ${target} (${errnoOf(error) ?? 'unknown error'})`,
+        {
+          cause: error,
+        },
+      );
   }
 }

@@ -4,7 +4,7 @@
  */
 import { InvalidRequestError } from '../gomod/invalid-request.ts';
 import { type FailureKind, SourcesFailure } from '../ingest/types.ts';
-import { messageOf, ModferryError } from '../lib/errors.ts';
+import { ModferryError, messageOf } from '../lib/errors.ts';
 import type { SourceOutcome } from '../upstream/types.ts';
 
 export interface ErrorAnswer {
@@ -41,7 +41,12 @@ export function answerFor(error: unknown, negativeMaxAgeS: number): ErrorAnswer 
     return { status: 502, text: line(error.message), headers: noStore, unexpected: true };
   }
   if (error instanceof ModferryError && (error.code === 'disk_full' || error.code === 'read_only')) {
-    return { status: 503, text: line(error.message), headers: { ...noStore, 'retry-after': '10' }, unexpected: true };
+    return {
+      status: 503,
+      text: line(error.message),
+      headers: { ...noStore, 'retry-after': '10' },
+      unexpected: true,
+    };
   }
   return {
     status: 500,
@@ -75,7 +80,8 @@ function textOf(failure: SourcesFailure): string {
 
 /** One line for one source: its name, what happened, how long it took. */
 function outcomeLine(outcome: SourceOutcome): string {
-  const took = outcome.tookMs < 1000 ? `${Math.round(outcome.tookMs)} ms` : `${(outcome.tookMs / 1000).toFixed(1)} s`;
+  const took =
+    outcome.tookMs < 1000 ? `${Math.round(outcome.tookMs)} ms` : `${(outcome.tookMs / 1000).toFixed(1)} s`;
   return line(`${outcome.source}: ${outcome.message} (${took})`, 120);
 }
 

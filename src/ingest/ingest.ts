@@ -8,7 +8,7 @@ import { escapePath } from '../gomod/module-path.ts';
 import type { ArtifactKey, ModulePath } from '../gomod/types.ts';
 import { escapeVersion } from '../gomod/version.ts';
 import type { Clock } from '../lib/clock.ts';
-import { errnoOf, messageOf, ModferryError } from '../lib/errors.ts';
+import { errnoOf, ModferryError, messageOf } from '../lib/errors.ts';
 import type { EventBus } from '../lib/event-bus.ts';
 import { Semaphore } from '../lib/semaphore.ts';
 import { SharedWork } from '../lib/shared-work.ts';
@@ -18,10 +18,10 @@ import { type Upstream, UpstreamError } from '../upstream/types.ts';
 import { verdict, Walk } from '../upstream/walk.ts';
 import type { ZipVerifier } from '../zip/verify-pool.ts';
 import { ZipStreamCheck } from '../zip/zip-stream-check.ts';
+import { goModHash } from './go-mod-hash.ts';
 import { PassThrough } from './pass-through.ts';
 import { isDiskFull, openSafeSink } from './safe-sink.ts';
 import { MemoryBudget, type Sink } from './sink.ts';
-import { goModHash } from './go-mod-hash.ts';
 import { type IngestEvents, type IngestOptions, SourcesFailure } from './types.ts';
 import { type Follower, type VerifiedZip, ZipFill } from './zip-fill.ts';
 
@@ -192,7 +192,7 @@ export class Ingest {
       releaseClaim = claim;
       const file = await this.#fetchSmall(key, signal, asker);
       handedOver = true;
-      const publishing = this.#publishSmall(key, file, asker).finally(async () => {
+      const publishing = this.#publishSmall(key, file, asker).then(async () => {
         this.#publishing.delete(publishing);
         await releaseClaim?.();
         release?.();

@@ -2,8 +2,8 @@
  * A zip for one client when the disk takes no more and the body is too large for memory (ruling 15): proven from
  * the stream as it passes, its tail held back until the proof is complete. Nothing is stored and nothing shared.
  */
-import { messageOf, ModferryError } from '../lib/errors.ts';
-import { UpstreamError, type UpstreamAnswer } from '../upstream/types.ts';
+import { ModferryError, messageOf } from '../lib/errors.ts';
+import { type UpstreamAnswer, UpstreamError } from '../upstream/types.ts';
 import type { Walk } from '../upstream/walk.ts';
 import type { SourcesFailure } from './types.ts';
 
@@ -81,7 +81,8 @@ export class PassThrough {
 
   /** Sequential only: `position` must be where the last read ended. 0 at the proven end. Rejects when it broke. */
   async readAt(target: Buffer, length: number, position: number): Promise<number> {
-    if (position !== this.#releasedTo) throw new RangeError('a passed-through body can only be read in order');
+    if (position !== this.#releasedTo)
+      throw new RangeError('a passed-through body can only be read in order');
     while (!this.#proven && this.#sendable() === 0) await this.#receive();
     const count = Math.min(length, this.#sendable());
     let copied = 0;

@@ -56,16 +56,16 @@ export async function pump(options: PumpOptions): Promise<number> {
   return total;
 
   async function receive(): Promise<void> {
-  for await (const chunk of body) {
-    if (writeError !== undefined) throw asError(writeError);
-    total += chunk.byteLength;
-    if (total > options.limitBytes) options.onTooLong();
-    hash.update(chunk);
-    queue.push(chunk);
-    queuedBytes += chunk.byteLength;
-    flush();
-    while (queuedBytes > maxQueuedBytes && writing !== undefined) await writing;
-  }
+    for await (const chunk of body) {
+      if (writeError !== undefined) throw asError(writeError);
+      total += chunk.byteLength;
+      if (total > options.limitBytes) options.onTooLong();
+      hash.update(chunk);
+      queue.push(chunk);
+      queuedBytes += chunk.byteLength;
+      flush();
+      while (queuedBytes > maxQueuedBytes && writing !== undefined) await writing;
+    }
   }
 }
 

@@ -2,9 +2,10 @@
  * A staged file that turns into memory when the disk takes no more (ruling 15): what is staged is read back, the
  * staged file is dropped, and the body goes on in memory if its declared length fits the budget.
  */
+
+import type { ArtifactKey } from '../gomod/types.ts';
 import { ModferryError } from '../lib/errors.ts';
 import type { Staged, Store } from '../store/store.ts';
-import type { ArtifactKey } from '../gomod/types.ts';
 import { FileSink, type MemoryBudget, MemorySink, type Sink } from './sink.ts';
 
 export interface SafeSinkOptions {

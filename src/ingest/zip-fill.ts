@@ -6,14 +6,14 @@
 import { createHash } from 'node:crypto';
 import type { ArtifactKey } from '../gomod/types.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
-import { messageOf, ModferryError } from '../lib/errors.ts';
+import { ModferryError, messageOf } from '../lib/errors.ts';
 import { Notice } from '../lib/notice.ts';
 import { SharedWork } from '../lib/shared-work.ts';
-import { UpstreamError, type UpstreamAnswer } from '../upstream/types.ts';
+import { type UpstreamAnswer, UpstreamError } from '../upstream/types.ts';
 import type { Walk } from '../upstream/walk.ts';
 import { pump } from './pump.ts';
-import type { Sink } from './sink.ts';
 import { sameBytes } from './same-bytes.ts';
+import type { Sink } from './sink.ts';
 import { type FailureKind, type IngestOptions, SourcesFailure } from './types.ts';
 
 /** What verification found of a zip. */
@@ -217,7 +217,11 @@ export class ZipFill {
       }
     } catch (error) {
       if (signal.aborted && !(error instanceof SourcesFailure)) {
-        throw new SourcesFailure('cancelled', `the fetch was stopped: ${messageOf(signal.reason)}`, walk.outcomes);
+        throw new SourcesFailure(
+          'cancelled',
+          `the fetch was stopped: ${messageOf(signal.reason)}`,
+          walk.outcomes,
+        );
       }
       throw error instanceof SourcesFailure ? error : internalFailure(error, walk);
     } finally {
@@ -231,7 +235,12 @@ export class ZipFill {
     const limitBytes = options.limits.zipBytes;
     const declared = answer.contentLength;
     if (declared !== undefined && declared > limitBytes) {
-      this.#refuse(walk, answer, 'refused', `its zip of ${declared} bytes is over the limit of ${limitBytes}`);
+      this.#refuse(
+        walk,
+        answer,
+        'refused',
+        `its zip of ${declared} bytes is over the limit of ${limitBytes}`,
+      );
       return undefined;
     }
     if (!this.#deps.accept(declared)) {
@@ -247,8 +256,7 @@ export class ZipFill {
     }
     this.#begin(sink, declared);
     const hash = createHash('sha256');
-    const small: Buffer[] | undefined =
-      declared !== undefined && declared <= smallZipBytes ? [] : undefined;
+    const small: Buffer[] | undefined = declared !== undefined && declared <= smallZipBytes ? [] : undefined;
     try {
       const total = await pump({
         body: small === undefined ? answer.body : gathered(answer.body, small),

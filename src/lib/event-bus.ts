@@ -12,9 +12,9 @@ export class EventBus<Events extends object> {
       set = new Set();
       this.#listeners.set(type, set);
     }
-    set.add(listener as (payload: never) => void);
+    set.add(listener);
     return () => {
-      set.delete(listener as (payload: never) => void);
+      set.delete(listener);
     };
   }
 

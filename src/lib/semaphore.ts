@@ -30,10 +30,7 @@ export class Semaphore {
    * Resolves to the release function. Resolves to undefined at once when the queue is full. Rejects with the
    * signal's reason.
    */
-  acquire(
-    signal: AbortSignal,
-    priority: 'normal' | 'low' = 'normal',
-  ): Promise<(() => void) | undefined> {
+  acquire(signal: AbortSignal, priority: 'normal' | 'low' = 'normal'): Promise<(() => void) | undefined> {
     const free = this.tryAcquire();
     if (free !== undefined) return Promise.resolve(free);
     if (this.queued >= this.#maxQueue) return Promise.resolve(undefined);

@@ -2,8 +2,9 @@
  * `@latest`: the highest of the sources' own answers; computed by Go's rule from what is listed and stored only
  * when no source answers (ruling 6).
  */
-import { checkInfo, parseInfo } from '../gomod/info-file.ts';
+
 import { parseGoModLax } from '../gomod/go-mod-file.ts';
+import { checkInfo, parseInfo } from '../gomod/info-file.ts';
 import { latestVersion } from '../gomod/latest.ts';
 import { escapePath } from '../gomod/module-path.ts';
 import type { ModulePath, Version } from '../gomod/types.ts';
@@ -68,10 +69,7 @@ export class LatestService {
   }
 
   /** Rejects with SourcesFailure when neither a source nor what is known gives an answer. */
-  get(
-    path: ModulePath,
-    ask: Ask,
-  ): Promise<Answer<LatestValue>> {
+  get(path: ModulePath, ask: Ask): Promise<Answer<LatestValue>> {
     return this.#answers.get(path, ask);
   }
 
@@ -116,7 +114,11 @@ export class LatestService {
     });
   }
 
-  async #compute(path: ModulePath, signal: AbortSignal, storedOnly: boolean): Promise<LatestValue | undefined> {
+  async #compute(
+    path: ModulePath,
+    signal: AbortSignal,
+    storedOnly: boolean,
+  ): Promise<LatestValue | undefined> {
     const listed = storedOnly ? await this.#deps.lists.stored(path) : await this.#deps.lists.known(path);
     const stored = await this.#deps.store.completeVersions(path);
     const versions = [...new Set([...listed, ...stored])];

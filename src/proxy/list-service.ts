@@ -3,15 +3,15 @@
  * pseudo-versions (ruling 14). Each source's list is kept apart, so that a source that fails does not take its
  * versions away from the union.
  */
+
+import { escapePath } from '../gomod/module-path.ts';
 import type { ModulePath } from '../gomod/types.ts';
 import { formatList, parseList } from '../gomod/version-list.ts';
-import { escapePath } from '../gomod/module-path.ts';
 import { failureOf } from '../ingest/ingest.ts';
-import { SourcesFailure } from '../ingest/types.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Store } from '../store/store.ts';
-import type { Upstream } from '../upstream/types.ts';
 import { fanOut } from '../upstream/fan-out.ts';
+import type { Upstream } from '../upstream/types.ts';
 import { type Answer, type Ask, type AskOrigin, Revalidating, type Windows } from './revalidating.ts';
 
 /** Versions by source name, each with the time it was confirmed. */
@@ -51,7 +51,10 @@ export class ListService {
         const entry = await deps.store.readMutable(path as ModulePath, 'list');
         const bySource = entry?.facts?.['bySource'];
         if (entry === undefined || typeof bySource !== 'object' || bySource === null) return undefined;
-        return { value: { bySource: bySource as SourceLists['bySource'] }, confirmedAtMs: entry.confirmedAtMs };
+        return {
+          value: { bySource: bySource as SourceLists['bySource'] },
+          confirmedAtMs: entry.confirmedAtMs,
+        };
       },
       fetch: (path, signal, origin) => this.#fetch(path as ModulePath, signal, origin),
       save: (path, known) => {
@@ -178,9 +181,4 @@ export class ListService {
 function listVersions(versions: Iterable<string>): string[] {
   const text = formatList([...versions]);
   return text === '' ? [] : text.trimEnd().split('\n');
-}
-
-/** An absence, whatever the reason: for callers that fall back to what is stored. */
-export function isAbsence(error: unknown): error is SourcesFailure {
-  return error instanceof SourcesFailure && error.isAbsence;
 }

@@ -94,7 +94,8 @@ export class LookAhead {
     if (depth <= 0 || !this.#usable(path)) return;
     for (const required of parseGoModLax(body).requires) {
       const key = keyOf(required.path, required.version);
-      if (key !== undefined && this.#deps.allowed(key.path)) this.#plan({ key, depth: depth - 1, allowance }, false);
+      if (key !== undefined && this.#deps.allowed(key.path))
+        this.#plan({ key, depth: depth - 1, allowance }, false);
     }
   }
 
@@ -163,7 +164,8 @@ export class LookAhead {
       let taken = 0;
       const follower = this.#deps.ingest.zip(key, asker, (bytes) => {
         const { maxZipBytes, bytesInFlight } = this.#deps.options();
-        if (bytes === undefined || bytes > maxZipBytes || this.#bytesInFlight + bytes > bytesInFlight) return false;
+        if (bytes === undefined || bytes > maxZipBytes || this.#bytesInFlight + bytes > bytesInFlight)
+          return false;
         taken += bytes;
         this.#bytesInFlight += bytes;
         return true;
@@ -194,7 +196,7 @@ function keyOf(path: string, version: string): ArtifactKey | undefined {
   try {
     const modulePath = parseModulePath(path);
     if (!isCanonical(version) || !fitsPath(modulePath, version)) return undefined;
-    return { path: modulePath, version: version as Version, ext: 'mod' };
+    return { path: modulePath, version, ext: 'mod' };
   } catch {
     return undefined;
   }

@@ -65,11 +65,7 @@ export class QueryService {
     });
   }
 
-  get(
-    path: ModulePath,
-    query: VersionQuery,
-    ask: Ask,
-  ): Promise<Answer<QueryValue>> {
+  get(path: ModulePath, query: VersionQuery, ask: Ask): Promise<Answer<QueryValue>> {
     return this.#answers.get(`${path}@${query}`, ask);
   }
 

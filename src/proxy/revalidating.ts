@@ -80,10 +80,7 @@ export class Revalidating<Value extends object> {
   }
 
   /** Rejects with the fetch's error when nothing usable is known, or with the signal's reason. */
-  async get(
-    key: string,
-    ask: Ask,
-  ): Promise<Answer<Value>> {
+  async get(key: string, ask: Ask): Promise<Answer<Value>> {
     const { clock } = this.#deps;
     const slot = await this.#slot(key);
     const windows = this.#deps.windows(key);

@@ -2,8 +2,9 @@
  * What the use cases are given and what they answer. A reply says where its bytes are and how long they may be
  * kept; `http/` turns it into status, headers and a body.
  */
-import type { OpenBody, Follower } from '../ingest/zip-fill.ts';
+
 import type { PassThrough } from '../ingest/pass-through.ts';
+import type { Follower, OpenBody } from '../ingest/zip-fill.ts';
 import type { ArtifactFile } from '../store/store.ts';
 
 /** All in milliseconds (ruling 7). */

@@ -21,7 +21,10 @@ export class ZipMemory {
   constructor(maxBytes: number, maxItemBytes: number) {
     this.#maxItemBytes = Math.min(maxItemBytes, maxBytes);
     if (maxBytes > 0) {
-      this.#zips = new LRUCache({ maxSize: maxBytes, sizeCalculation: (zip) => Math.max(1, zip.body.length) });
+      this.#zips = new LRUCache({
+        maxSize: maxBytes,
+        sizeCalculation: (zip) => Math.max(1, zip.body.length),
+      });
     }
   }
 
@@ -40,7 +43,8 @@ export class ZipMemory {
   /** A stored zip was asked; the second time it is worth keeping, and `file` is read for it (and stays the caller's). */
   async asked(name: string, file: ArtifactFile): Promise<ZipInMemory | undefined> {
     const { sizeBytes, sha256, modifiedAtMs } = file.record;
-    if (this.#zips === undefined || sizeBytes > this.#maxItemBytes || this.#loading.has(name)) return undefined;
+    if (this.#zips === undefined || sizeBytes > this.#maxItemBytes || this.#loading.has(name))
+      return undefined;
     if (!this.#askedOnce.has(name)) {
       this.#askedOnce.set(name, true);
       return undefined;

@@ -1,7 +1,7 @@
 /** The pages beside the protocol: home, health, readiness, version, robots. */
 import type { IncomingMessage } from 'node:http';
-import { homePage, visibleHost } from '../http/home-page.ts';
 import type { Page } from '../http/handler.ts';
+import { homePage, visibleHost } from '../http/home-page.ts';
 import type { PageName } from '../http/route.ts';
 
 export interface PageFacts {
@@ -14,7 +14,9 @@ export interface PageFacts {
 
 const text = 'text/plain; charset=utf-8';
 
-export function makePages(facts: PageFacts): (name: PageName, request: IncomingMessage) => Promise<Page> | Page {
+export function makePages(
+  facts: PageFacts,
+): (name: PageName, request: IncomingMessage) => Promise<Page> | Page {
   return (name, request) => {
     switch (name) {
       case 'home': {

@@ -18,7 +18,7 @@ import { type Listening, listen } from '../http/server.ts';
 import { Ingest } from '../ingest/ingest.ts';
 import { type IngestEvents, SourcesFailure } from '../ingest/types.ts';
 import type { Clock } from '../lib/clock.ts';
-import { messageOf, ModferryError } from '../lib/errors.ts';
+import { ModferryError, messageOf } from '../lib/errors.ts';
 import { EventBus } from '../lib/event-bus.ts';
 import { ArtifactService } from '../proxy/artifact-service.ts';
 import { LatestService } from '../proxy/latest-service.ts';
@@ -31,7 +31,7 @@ import type { Windows } from '../proxy/revalidating.ts';
 import { SumdbService } from '../proxy/sumdb-service.ts';
 import type { RequestContext } from '../proxy/types.ts';
 import { ZipMemory } from '../proxy/zip-memory.ts';
-import { openFsStore, type FsStore } from '../store/fs/fs-store.ts';
+import { type FsStore, openFsStore } from '../store/fs/fs-store.ts';
 import { logEvents } from '../telemetry/event-log.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { OwnAddress } from '../upstream/decide-upstreams.ts';
@@ -95,7 +95,12 @@ export class Service {
   #stopping: Promise<void> | undefined;
   readonly #startedAtMs: number;
 
-  private constructor(input: ServiceInput, store: FsStore, set: UpstreamSet, facts: { instanceId: string; dataDir: string; ownAddresses: readonly OwnAddress[] }) {
+  private constructor(
+    input: ServiceInput,
+    store: FsStore,
+    set: UpstreamSet,
+    facts: { instanceId: string; dataDir: string; ownAddresses: readonly OwnAddress[] },
+  ) {
     const { config, clock, log } = input;
     this.#input = input;
     this.#store = store;
@@ -209,7 +214,8 @@ export class Service {
         privatePatterns: () => this.#set.privatePatterns,
         isReady: () => this.#isReady(),
       }),
-      onUnexpected: (error, id) => log.error({ id, reason: messageOf(error), err: error }, 'a request failed unexpectedly'),
+      onUnexpected: (error, id) =>
+        log.error({ id, reason: messageOf(error), err: error }, 'a request failed unexpectedly'),
     });
     logEvents(this.#events, log, clock);
     this.#events.on('published', ({ key }) => {
@@ -226,7 +232,11 @@ export class Service {
     const dataDir = resolve(input.cwd, config.dataDir);
     const instanceId = randomBytes(6).toString('hex');
     const ownAddresses = config.listen.map((target) => ({ ...target, pathPrefix: config.pathPrefix }));
-    const store = await openFsStore({ folder: dataDir, clock: input.clock, stopAt: config.store.stopAtRatio });
+    const store = await openFsStore({
+      folder: dataDir,
+      clock: input.clock,
+      stopAt: config.store.stopAtRatio,
+    });
     try {
       const set = await buildUpstreamSet({
         config,
@@ -349,7 +359,8 @@ export class Service {
     const { adminSocket } = this.#config;
     const folder = this.#store.instanceFolder;
     if (adminSocket === 'off' || (adminSocket === 'auto' && folder === undefined)) return;
-    const path = adminSocket === 'auto' ? join(folder as string, 'admin.sock') : resolve(this.#input.cwd, adminSocket);
+    const path =
+      adminSocket === 'auto' ? join(folder as string, 'admin.sock') : resolve(this.#input.cwd, adminSocket);
     try {
       await mkdir(resolve(path, '..'), { recursive: true });
       this.#admin = await listenAdmin(path, {
@@ -404,7 +415,10 @@ export class Service {
   async #isReady(): Promise<{ ready: boolean; reason: string }> {
     if (this.#draining) return { ready: false, reason: 'stopping' };
     // A store that can only be read still serves what it has; not being able to write is said, not fatal.
-    return { ready: true, reason: (await this.#store.writable()) ? 'ready' : 'ready (store is read-only or full)' };
+    return {
+      ready: true,
+      reason: (await this.#store.writable()) ? 'ready' : 'ready (store is read-only or full)',
+    };
   }
 
   #upstreamsFor(path: ModulePath): readonly Upstream[] {

@@ -7,15 +7,21 @@ import { homedir, hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Config, ServerEntry } from '../config/snapshot.ts';
 import { compilePatterns } from '../gomod/module-pattern.ts';
+import type { SumdbEntry } from '../proxy/sumdb-service.ts';
 import { authFromUrl, type UpstreamAuth } from '../upstream/credentials.ts';
-import { decideUpstreams, type OwnAddress, parseSaved, toSaved, type UpstreamDecision } from '../upstream/decide-upstreams.ts';
+import {
+  decideUpstreams,
+  type OwnAddress,
+  parseSaved,
+  toSaved,
+  type UpstreamDecision,
+} from '../upstream/decide-upstreams.ts';
 import { type GoproxyEnd, parseGoproxy, stopsOnError } from '../upstream/goproxy-list.ts';
 import { createHttpUpstream } from '../upstream/http-upstream.ts';
 import { askGo } from '../upstream/machine-settings.ts';
-import { loadNetrc, netrcAuth, type NetrcEntry } from '../upstream/netrc.ts';
+import { loadNetrc, type NetrcEntry, netrcAuth } from '../upstream/netrc.ts';
 import { proxyRule } from '../upstream/outbound-proxy.ts';
 import type { Upstream } from '../upstream/types.ts';
-import type { SumdbEntry } from '../proxy/sumdb-service.ts';
 
 export interface UpstreamSet {
   readonly upstreams: readonly Upstream[];
@@ -70,7 +76,11 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
   const { wanted, end, origin } = choose(config, decision, netrc.entries);
   if (origin !== 'configuration') {
     warnings.push(...decision.warnings);
-    if (decision.origin === 'environment' || decision.origin === 'go env' || decision.origin === 'go default') {
+    if (
+      decision.origin === 'environment' ||
+      decision.origin === 'go env' ||
+      decision.origin === 'go default'
+    ) {
       await save(savedFile, toSaved(decision));
     }
   }
@@ -146,11 +156,7 @@ function serverAuth(entry: ServerEntry): UpstreamAuth | undefined {
   return authFromUrl(new URL(entry.url));
 }
 
-function makeUpstream(
-  wanted: Wanted,
-  input: UpstreamSetInput,
-  name: string,
-): Upstream {
+function makeUpstream(wanted: Wanted, input: UpstreamSetInput, name: string): Upstream {
   const { config, env } = input;
   const { server } = wanted;
   const setting = server?.proxy ?? 'env';
@@ -207,7 +213,9 @@ function databases(config: Config, gosumdb: string | undefined): { name: string;
 }
 
 function machineNames(): string[] {
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
+  const addresses = Object.values(networkInterfaces()).flatMap((list) =>
+    (list ?? []).map(({ address }) => address),
+  );
   return [hostname(), ...addresses];
 }
 

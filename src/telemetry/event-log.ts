@@ -1,7 +1,8 @@
 /** Writes what ingest tells into the log. Repeats of one disk trouble are one line, not one per request. */
-import type { EventBus } from '../lib/event-bus.ts';
-import type { Clock } from '../lib/clock.ts';
+
 import type { IngestEvents } from '../ingest/types.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { EventBus } from '../lib/event-bus.ts';
 import type { Logger } from './log.ts';
 
 const repeatAfterMs = 10_000;

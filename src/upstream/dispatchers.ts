@@ -7,7 +7,7 @@ import { type LookupAddress, type LookupOptions, lookup } from 'node:dns';
 import { readFileSync } from 'node:fs';
 import { getCACertificates } from 'node:tls';
 import { Agent, type Dispatcher, Pool, ProxyAgent } from 'undici';
-import { messageOf, ModferryError } from '../lib/errors.ts';
+import { ModferryError, messageOf } from '../lib/errors.ts';
 import { isInnerHost } from './network-address.ts';
 import type { OutboundProxy, ProxyRule } from './outbound-proxy.ts';
 

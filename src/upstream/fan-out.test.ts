@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../lib/fake-clock.ts';
-import { fanOut, type FanOutOptions } from './fan-out.ts';
+import { type FanOutOptions, fanOut } from './fan-out.ts';
 import { type Upstream, UpstreamError, type UpstreamErrorCode } from './types.ts';
 
 interface Script {

@@ -54,7 +54,9 @@ describe('what a status means', () => {
     [new Date(0).toUTCString(), 0],
     ['soon', undefined],
   ])('reads Retry-After %s', async (value, expected) => {
-    const url = await servers.serve((_request, response) => response.writeHead(503, { 'retry-after': value }).end());
+    const url = await servers.serve((_request, response) =>
+      response.writeHead(503, { 'retry-after': value }).end(),
+    );
     expect((await failure(ask(servers.upstreamAt(url)))).retryAfterMs).toBe(expected);
   });
 
@@ -229,4 +231,3 @@ describe('giving up', () => {
     expect((await failure(readBody(answer, 10))).code).toBe('protocol');
   });
 });
-

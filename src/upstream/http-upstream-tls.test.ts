@@ -2,18 +2,15 @@
  * TLS and outbound proxies, with a real TLS server and a real CONNECT proxy. The certificate is its own authority,
  * is good for localhost and 127.0.0.1 until 2124, and protects nothing.
  */
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer as createHttp, type RequestListener, type Server } from 'node:http';
+import { createServer as createHttp, type RequestListener } from 'node:http';
 import { createServer as createHttps } from 'node:https';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createHttpUpstream, type HttpUpstreamOptions } from './http-upstream.ts';
 import { proxyRule } from './outbound-proxy.ts';
-import { readBody } from './read-body.ts';
-import type { Upstream, UpstreamError } from './types.ts';
+import { failure, TestServers, text } from './test-servers.ts';
 
 const key = `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg6pjf1P0zvQHmhQYK
@@ -88,7 +85,7 @@ async function connectProxy(options: {
 describe('TLS', () => {
   it('refuses a certificate that nobody vouches for, as tls', async () => {
     const url = await tlsServer((_request, response) => response.end('hello'));
-    expect((await FAIL(url))).code).toBe('tls');
+    expect((await failure(text(servers.upstreamAt(url)))).code).toBe('tls');
   });
 
   it('trusts the authorities of the extra file', async () => {
@@ -100,14 +97,14 @@ describe('TLS', () => {
     const port = new URL(await tlsServer((_request, response) => response.end('hello'))).port;
     const proxy = await connectProxy({ to: Number(port) });
     const rule = proxyRule(`http://127.0.0.1:${proxy.port}`, {});
-    const error = await FAIL('https://other.example', { caFile, proxy: rule }));
+    const error = await failure(text(servers.upstreamAt('https://other.example', { caFile, proxy: rule })));
     expect(error.code).toBe('tls');
     expect(proxy.asked[0]?.what).toBe('other.example:443');
   });
 
   it('calls a plain server behind https a TLS fault', async () => {
     const port = await servers.listen(createHttp((_request, response) => response.end('plain')));
-    expect((await FAIL(`https://127.0.0.1:${port}`))).code).toBe('tls');
+    expect((await failure(text(servers.upstreamAt(`https://127.0.0.1:${port}`)))).code).toBe('tls');
   });
 
   it('refuses a redirect from https to plain http', async () => {
@@ -115,7 +112,7 @@ describe('TLS', () => {
     const url = await tlsServer((_request, response) => {
       response.writeHead(302, { location: `http://127.0.0.1:${plain}/` }).end();
     });
-    expect((await FAIL(url, { caFile }))).code).toBe('redirect');
+    expect((await failure(text(servers.upstreamAt(url, { caFile })))).code).toBe('redirect');
   });
 
   it.each(['no-such-file.pem', 'empty.pem'])('says at once what is wrong with the file %s', async (name) => {
@@ -138,7 +135,9 @@ describe('outbound proxies', () => {
     const proxy = await connectProxy({ to: Number(port) });
     const rule = proxyRule(`http://pu:pp@127.0.0.1:${proxy.port}`, {});
 
-    expect(await text(servers.upstreamAt('https://uu:up@localhost:8443', { caFile, proxy: rule }))).toBe('tunnelled');
+    expect(await text(servers.upstreamAt('https://uu:up@localhost:8443', { caFile, proxy: rule }))).toBe(
+      'tunnelled',
+    );
 
     expect(proxy.asked).toEqual([
       { what: 'localhost:8443', authorization: `Basic ${Buffer.from('pu:pp').toString('base64')}` },
@@ -149,8 +148,10 @@ describe('outbound proxies', () => {
   it('sends plain http through the proxy with the whole URL', async () => {
     const proxy = await connectProxy({});
     const rule = proxyRule('env', { HTTP_PROXY: `127.0.0.1:${proxy.port}` });
-    expect(await text(servers.upstreamAt('http://mirror.example/go', { proxy: rule }))).toBe('from the proxy');
-    expect(proxy.asked[0]?.what).toBe('http://mirror.example/go/m/@v/list');
+    expect(await text(servers.upstreamAt('http://mirror.example/go', { proxy: rule }))).toBe(
+      'from the proxy',
+    );
+    expect(proxy.asked[0]?.what).toBe('http://mirror.example/go/m/@v/v1.0.0.zip');
   });
 
   it.each([
@@ -159,9 +160,8 @@ describe('outbound proxies', () => {
     ['wants credentials', 'http://a.example', 407],
   ])('blames the proxy when it %s, without its password', async (_what, url, status) => {
     const proxy = await connectProxy({ status });
-    const error = await failure(
-      upstreamAt(url, { proxy: proxyRule(`http://u:hunter2@127.0.0.1:${proxy.port}`, {}) }),
-    );
+    const rule = proxyRule(`http://u:hunter2@127.0.0.1:${proxy.port}`, {});
+    const error = await failure(text(servers.upstreamAt(url, { proxy: rule })));
     expect(error.code).toBe('proxy');
     expect(error.message).toContain(`127.0.0.1:${proxy.port}`);
     expect(error.message).not.toContain('hunter2');
@@ -172,13 +172,15 @@ describe('outbound proxies', () => {
     const port = await servers.listen(server);
     server.close();
     const proxy = proxyRule(`http://127.0.0.1:${port}`, {});
-    expect((await FAIL('https://a.example', { proxy }))).code).toBe('proxy');
+    expect((await failure(text(servers.upstreamAt('https://a.example', { proxy })))).code).toBe('proxy');
   });
 
   it('does not wait for ever for a proxy that never answers CONNECT', async () => {
     const silent = await connectProxy({ isSilent: true });
     const proxy = proxyRule(`http://127.0.0.1:${silent.port}`, {});
-    const error = await FAIL('https://a.example', { proxy, connectTimeoutMs: 200 }));
+    const error = await failure(
+      text(servers.upstreamAt('https://a.example', { proxy, connectTimeoutMs: 200 })),
+    );
     expect(error.code).toBe('timeout');
   });
 });

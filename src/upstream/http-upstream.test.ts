@@ -38,7 +38,9 @@ describe('a good answer', () => {
       seen = request;
       response.end('ok');
     });
-    const upstream = servers.upstreamAt(`${url}/base/`, { auth: { kind: 'bearer', token: new HiddenText('tok') } });
+    const upstream = servers.upstreamAt(`${url}/base/`, {
+      auth: { kind: 'bearer', token: new HiddenText('tok') },
+    });
     await readBody(await ask(upstream, { target: '/!m/@v/list', requestId: 'r-1', via: ['first'] }), 10);
 
     expect(seen?.method).toBe('GET');

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { authorizationOf, HiddenText } from './credentials.ts';
 import { loadNetrc, netrcAuth, netrcPath, parseNetrc } from './netrc.ts';
@@ -90,7 +90,8 @@ describe('credentials', () => {
   });
 
   it('do not print', () => {
-    const auth = { kind: 'bearer', token: new HiddenText('hunter2') };
-    expect(`${auth.token} ${JSON.stringify(auth)} ${inspect(auth)}`).not.toContain('hunter2');
+    const token = new HiddenText('hunter2');
+    const auth = { kind: 'bearer', token };
+    expect(`${String(token)} ${JSON.stringify(auth)} ${inspect(auth)}`).not.toContain('hunter2');
   });
 });

@@ -18,7 +18,7 @@ export class TestServers {
   }
 
   async closeAll(): Promise<void> {
-    for (const close of this.#closers.splice(0).reverse()) await close();
+    for (const close of this.#closers.splice(0).toReversed()) await close();
   }
 
   /** Listens on a free port of 127.0.0.1 and resolves to it. */

@@ -11,8 +11,9 @@
  * - `stray_bytes`: bytes before the first header, between entries, behind a deflate stream, before the directory
  *   or after the end, and entries that overlap.
  */
-import { ZipError } from './zip-types.ts';
+
 import type { ZipErrorCode, ZipOddity, ZipTarget } from './zip-types.ts';
+import { ZipError } from './zip-types.ts';
 
 const maxOddities = 20;
 

@@ -2,8 +2,9 @@
  * Raw inflate in two forms: small entries in one synchronous call, large ones in bounded pieces. Both know how many
  * compressed bytes the deflate stream really took, which a zip's own sizes may misstate.
  */
-import { createInflateRaw, inflateRawSync } from 'node:zlib';
+
 import type { InflateRaw } from 'node:zlib';
+import { createInflateRaw, inflateRawSync } from 'node:zlib';
 
 import { errnoOf, messageOf } from '../lib/errors.ts';
 import { ZipError } from './zip-types.ts';

@@ -6,8 +6,8 @@
 import { hash } from 'node:crypto';
 
 import { filePathFault, foldName } from './file-path.ts';
-import { defaultZipLimits, quoteName, ZipError } from './zip-types.ts';
 import type { ZipLimits, ZipTarget } from './zip-types.ts';
+import { defaultZipLimits, quoteName, ZipError } from './zip-types.ts';
 
 const surrogate = /[\ud800-\udfff]/;
 

@@ -3,15 +3,14 @@ import { createHash } from 'node:crypto';
 import { deflateRawSync } from 'node:zlib';
 
 import { describe, expect, it } from 'vitest';
-
-import { bigModuleZip, makeModuleZip } from '../../test/kit/make-zip.ts';
 import type { ModuleZipOptions } from '../../test/kit/make-zip.ts';
+import { bigModuleZip, makeModuleZip } from '../../test/kit/make-zip.ts';
 import { zipVectors } from '../../test/kit/zip-vectors/zip-vectors.ts';
 import { checkModuleZip } from './module-zip-check.ts';
-import { bufferReader } from './zip-reader.ts';
 import type { RandomReader } from './zip-reader.ts';
-import { ZipError } from './zip-types.ts';
+import { bufferReader } from './zip-reader.ts';
 import type { ZipErrorCode, ZipFacts, ZipLimits } from './zip-types.ts';
+import { ZipError } from './zip-types.ts';
 
 const path = 'example.com/m';
 const version = 'v1.0.0';

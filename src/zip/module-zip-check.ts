@@ -9,6 +9,7 @@ import { crc32 } from 'node:zlib';
 import { ExtraRules } from './extra-rules.ts';
 import { inflateWhole, StreamInflater } from './inflate.ts';
 import { emptySha256, hash1, ModuleTree } from './module-tree.ts';
+import type { ZipEntry } from './zip-format.ts';
 import {
   descriptorLength,
   descriptorSignature,
@@ -23,11 +24,10 @@ import {
   methodStored,
   parseLocalHeader,
 } from './zip-format.ts';
-import type { ZipEntry } from './zip-format.ts';
-import { readDirectory, ReadWindow } from './zip-reader.ts';
 import type { RandomReader } from './zip-reader.ts';
-import { quoteName, ZipError } from './zip-types.ts';
+import { ReadWindow, readDirectory } from './zip-reader.ts';
 import type { ZipFacts, ZipTarget } from './zip-types.ts';
+import { quoteName, ZipError } from './zip-types.ts';
 
 /** Entries up to this inflated size are inflated in one synchronous call. */
 const wholeEntryBytes = 1024 * 1024;

@@ -2,13 +2,14 @@
  * One entry of a zip that streams by: what its header must be, the sink that measures its content, and the
  * comparison of both.
  */
-import { createHash } from 'node:crypto';
+
 import type { Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 import { emptySha256 } from './module-tree.ts';
-import { flagDescriptor, flagEncrypted, methodDeflated, methodStored } from './zip-format.ts';
 import type { LocalHeader } from './zip-format.ts';
+import { flagDescriptor, flagEncrypted, methodDeflated, methodStored } from './zip-format.ts';
 import { quoteName, ZipError } from './zip-types.ts';
 
 /** Refuses an entry whose header alone shows that it cannot be proven. Throws ZipError. */

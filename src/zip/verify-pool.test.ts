@@ -9,8 +9,8 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest';
 
 import { bigModuleZip, makeModuleZip } from '../../test/kit/make-zip.ts';
 import { checkModuleZip } from './module-zip-check.ts';
-import { ZipVerifier } from './verify-pool.ts';
 import type { ZipVerifierOptions } from './verify-pool.ts';
+import { ZipVerifier } from './verify-pool.ts';
 import { bufferReader } from './zip-reader.ts';
 
 const path = 'example.com/m';

@@ -9,8 +9,8 @@ import { messageOf } from '../lib/errors.ts';
 import { checkModuleZip, declaredInflatedBytes } from './module-zip-check.ts';
 import type { VerifyAnswer, VerifyFailure, VerifyJob } from './verify-protocol.ts';
 import { bufferReader } from './zip-reader.ts';
-import { ZipError } from './zip-types.ts';
 import type { ZipFacts, ZipTarget } from './zip-types.ts';
+import { ZipError } from './zip-types.ts';
 
 const inlineZipBytes = 256 * 1024;
 const inlineInflatedBytes = 2 * 1024 * 1024;

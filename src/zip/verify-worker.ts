@@ -8,10 +8,10 @@ import { parentPort } from 'node:worker_threads';
 import { messageOf } from '../lib/errors.ts';
 import { checkModuleZip } from './module-zip-check.ts';
 import type { VerifyAnswer, VerifyJob } from './verify-protocol.ts';
-import { bufferReader } from './zip-reader.ts';
 import type { RandomReader } from './zip-reader.ts';
-import { ZipError } from './zip-types.ts';
+import { bufferReader } from './zip-reader.ts';
 import type { ZipFacts } from './zip-types.ts';
+import { ZipError } from './zip-types.ts';
 
 parentPort?.on('message', (job: VerifyJob) => {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window

@@ -3,6 +3,7 @@
  * that both see the same entries. What Go tolerates and we do not like goes to the extra rules.
  */
 import type { ExtraRules } from './extra-rules.ts';
+import type { EndRecord, ZipEntry } from './zip-format.ts';
 import {
   centralHeaderBytes,
   centralSignature,
@@ -19,9 +20,8 @@ import {
   pointsTo64,
   read64,
 } from './zip-format.ts';
-import type { EndRecord, ZipEntry } from './zip-format.ts';
-import { ZipError } from './zip-types.ts';
 import type { ZipLimits } from './zip-types.ts';
+import { ZipError } from './zip-types.ts';
 
 /** A source of known size that can be read anywhere. A synchronous answer saves a turn of the event loop. */
 export interface RandomReader {

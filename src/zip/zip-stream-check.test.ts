@@ -9,8 +9,8 @@ import { zipVectors } from '../../test/kit/zip-vectors/zip-vectors.ts';
 import { checkModuleZip } from './module-zip-check.ts';
 import { bufferReader } from './zip-reader.ts';
 import { ZipStreamCheck } from './zip-stream-check.ts';
-import { ZipError } from './zip-types.ts';
 import type { ZipErrorCode, ZipFacts, ZipTarget } from './zip-types.ts';
+import { ZipError } from './zip-types.ts';
 
 const target: ZipTarget = { path: 'example.com/m', version: 'v1.0.0' };
 const { path, version } = target;

@@ -4,12 +4,13 @@
  * It accepts no oddity, so what it accepts the random-access check accepts too, with equal facts.
  */
 import { ByteFeed } from './byte-feed.ts';
-import { inflateWhole, StreamInflater } from './inflate.ts';
 import type { Inflated } from './inflate.ts';
+import { inflateWhole, StreamInflater } from './inflate.ts';
 import { hash1, ModuleTree } from './module-tree.ts';
 import { hasOwnBytes } from './module-zip-check.ts';
-import { checkAgainstHeader, checkHeader, EntrySink, overAllowance } from './stream-entry.ts';
 import type { Found } from './stream-entry.ts';
+import { checkAgainstHeader, checkHeader, EntrySink, overAllowance } from './stream-entry.ts';
+import type { EndRecord, LocalHeader } from './zip-format.ts';
 import {
   centralHeaderBytes,
   centralSignature,
@@ -35,9 +36,8 @@ import {
   pointsTo64,
   read64,
 } from './zip-format.ts';
-import type { EndRecord, LocalHeader } from './zip-format.ts';
-import { quoteName, ZipError } from './zip-types.ts';
 import type { ZipFacts, ZipTarget } from './zip-types.ts';
+import { quoteName, ZipError } from './zip-types.ts';
 
 /** Entries whose deflate stream lies whole in one chunk are inflated at once up to this size. */
 const wholeEntryBytes = 1024 * 1024;

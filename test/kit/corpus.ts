@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { access, copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ModferryError } from '../../src/lib/errors.ts';
-import { goHome, type GoResult, runGo } from './go.ts';
+import { type GoResult, goHome, runGo } from './go.ts';
 import { unescapeName } from './go-names.ts';
 import { type TempDir, tempDir } from './temp.ts';
 

@@ -1,7 +1,7 @@
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { fakeModule } from './fake-module.ts';
-import { startFakeUpstream, type FakeUpstream } from './fake-upstream.ts';
+import { type FakeUpstream, startFakeUpstream } from './fake-upstream.ts';
 import {
   captivePortal,
   chunked,

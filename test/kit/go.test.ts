@@ -36,6 +36,7 @@ describe('runGo', () => {
       toolchain: 'local',
       flags: '-modcacherw',
     });
+    expect((await runGo(['telemetry'])).stdout).toBe('off\n');
     expect(modCache).toContain('modferry-go-');
     await expect(access(modCache ?? '')).rejects.toThrow('ENOENT');
   });

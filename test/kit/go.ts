@@ -44,6 +44,10 @@ export interface GoHome extends AsyncDisposable {
 export async function goHome(): Promise<GoHome> {
   const dir = await tempDir('go');
   await mkdir(join(dir.path, 'cwd'));
+  // With telemetry on, go leaves a process behind that writes here after the folder was removed.
+  const telemetry = join(dir.path, '.config/go/telemetry');
+  await mkdir(telemetry, { recursive: true });
+  await writeFile(join(telemetry, 'mode'), 'off');
   const modCache = join(dir.path, 'modcache');
   return { path: dir.path, modCache, remove: dir.remove, [Symbol.asyncDispose]: dir.remove };
 }
@@ -110,6 +114,7 @@ function environment(home: GoHome, options: RunGoOptions): NodeJS.ProcessEnv {
     GOMODCACHE: home.modCache,
     GOCACHE: join(home.path, 'gocache'),
     GOTMPDIR: '',
+    XDG_CONFIG_HOME: join(home.path, '.config'),
     GOENV: 'off',
     GOTOOLCHAIN: 'local',
     GOWORK: 'off',

@@ -1,7 +1,7 @@
 import { access, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { startModferry, type StartModferryOptions } from './modferry-process.ts';
+import { type StartModferryOptions, startModferry } from './modferry-process.ts';
 import { tempDir } from './temp.ts';
 
 /** A stand-in for modferry: listens, prints what it was given, and obeys a few commands by signal. */
@@ -16,11 +16,18 @@ server.listen(0, '127.0.0.1', () => {
   console.log('ENV ' + Object.keys(process.env).sort().join(','));
 });
 process.on('SIGHUP', () => {
-  const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)'], { stdio: 'ignore' });
+  const child = spawn(process.execPath, ['-e', 'console.log(1); setInterval(() => {}, 1e6)'], { stdio: 'pipe' });
   globalThis.kept = Buffer.alloc(150 * 1024 * 1024, 1);
-  console.log('child ' + child.pid);
+  child.stdout.once('data', () => console.log('child ' + child.pid));
 });
-process.on('SIGUSR2', () => { globalThis.kept = undefined; gc(); console.log('freed'); });
+const free = () => {
+  globalThis.kept = undefined;
+  gc();
+  // Memory goes back to the system on a thread of V8's own.
+  if (process.memoryUsage.rss() > 150 * 1024 * 1024) setImmediate(free);
+  else console.log('freed');
+};
+process.on('SIGUSR2', free);
 process.on('SIGTERM', () => { console.log('bye'); process.exit(3); });
 `;
 
@@ -51,8 +58,15 @@ describe('startModferry', () => {
     const [, args = ''] = await modferry.waitForLine(/^ARGS (.*)/);
     const [, env] = await modferry.waitForLine(/^ENV (.*)/);
     expect(JSON.parse(args)).toEqual([
-      ...['serve', '--listen', '127.0.0.1:0', '--data', modferry.dataDir],
-      ...['--config', modferry.configFile, '--upstream', 'off'],
+      'serve',
+      '--listen',
+      '127.0.0.1:0',
+      '--data',
+      modferry.dataDir,
+      '--config',
+      modferry.configFile,
+      '--upstream',
+      'off',
     ]);
     expect(await readFile(modferry.configFile ?? '', 'utf8')).toBe('{"offline":true}');
     expect(env).toBe('EXTRA,HOME,PATH');
@@ -110,7 +124,7 @@ describe('startModferry', () => {
       expect(grown - atFirst).toBeGreaterThan(150 * 1024 * 1024);
       expect(modferry.peakRssBytes()).toBeGreaterThanOrEqual(grown);
       modferry.resetPeakRss();
-      expect(modferry.peakRssBytes()).toBeLessThan(grown);
+      expect(modferry.peakRssBytes()).toBeLessThan(grown - 100 * 1024 * 1024);
       expect(modferry.rssBytes()).toBeGreaterThan(10 * 1024 * 1024);
     },
   );

@@ -1,7 +1,7 @@
 import { access, readFile, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { smallTmpfs, tempDir, TempError } from './temp.ts';
+import { smallTmpfs, TempError, tempDir } from './temp.ts';
 
 describe('tempDir', () => {
   it('gives a new empty folder each time and removes it with its content', async () => {

@@ -8,7 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { messageOf, ModferryError } from '../../src/lib/errors.ts';
+import { ModferryError, messageOf } from '../../src/lib/errors.ts';
 
 const run = promisify(execFile);
 

@@ -17,7 +17,9 @@ export async function configShow(this: CliContext, flags: ConfigShowFlags): Prom
     this.stdout.write(flags.json === true ? renderConfigJson(shown) : renderConfigYaml(shown));
   } else {
     const values = valuesOf(shown);
-    this.stdout.write(flags.json === true ? `${JSON.stringify(values, null, 2)}\n` : stringify(values, { lineWidth: 0 }));
+    this.stdout.write(
+      flags.json === true ? `${JSON.stringify(values, null, 2)}\n` : stringify(values, { lineWidth: 0 }),
+    );
   }
 }
 

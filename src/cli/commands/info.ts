@@ -1,7 +1,7 @@
 /** `modferry info`: everything known of one stored version, or an overview of one module. */
 import type { ArtifactExt, ModulePath, Version } from '../../gomod/types.ts';
-import { StoreError } from '../../store/store-error.ts';
 import type { ArtifactRecord, MutableEntry, Store } from '../../store/store.ts';
+import { StoreError } from '../../store/store-error.ts';
 import { CliError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
 import { formatSize, formatTime, plural, renderTable } from '../format.ts';
@@ -49,11 +49,16 @@ async function versionInfo(
     }
   }
   if (Object.keys(artifacts).length === 0 && faults.length === 0) {
-    throw new CliError('absent', `nothing of ${path}@${version} is stored; modferry ls ${path} shows what is`);
+    throw new CliError(
+      'absent',
+      `nothing of ${path}@${version} is stored; modferry ls ${path} shows what is`,
+    );
   }
   const described = describeArtifacts(artifacts);
   if (flags.json === true) {
-    context.stdout.write(`${JSON.stringify({ module: path, version, artifacts: described, faults }, null, 2)}\n`);
+    context.stdout.write(
+      `${JSON.stringify({ module: path, version, artifacts: described, faults }, null, 2)}\n`,
+    );
   } else {
     context.stdout.write(`${path}@${version}\n`);
     for (const [ext, one] of Object.entries(described)) {
@@ -67,9 +72,17 @@ async function versionInfo(
   if (faults.length > 0) throw new CliError('failed', faults.join('\nmodferry: '));
 }
 
-async function moduleInfo(context: CliContext, store: Store, path: ModulePath, flags: InfoFlags): Promise<void> {
+async function moduleInfo(
+  context: CliContext,
+  store: Store,
+  path: ModulePath,
+  flags: InfoFlags,
+): Promise<void> {
   const found = await entriesOf(store, path);
-  const [list, latest] = await Promise.all([store.readMutable(path, 'list'), store.readMutable(path, 'latest')]);
+  const [list, latest] = await Promise.all([
+    store.readMutable(path, 'list'),
+    store.readMutable(path, 'latest'),
+  ]);
   if (found === undefined && list === undefined && latest === undefined) {
     throw new CliError('absent', `nothing of ${path} is stored; modferry ls shows what is`);
   }
@@ -77,7 +90,10 @@ async function moduleInfo(context: CliContext, store: Store, path: ModulePath, f
   if (flags.json === true) {
     const json = {
       module: path,
-      versions: versions.map((entry) => ({ version: entry.version, artifacts: describeArtifacts(entry.artifacts) })),
+      versions: versions.map((entry) => ({
+        version: entry.version,
+        artifacts: describeArtifacts(entry.artifacts),
+      })),
       list: list === undefined ? null : describeAnswer(list),
       latest: latest === undefined ? null : describeAnswer(latest),
     };
@@ -87,7 +103,13 @@ async function moduleInfo(context: CliContext, store: Store, path: ModulePath, f
   context.stdout.write(`${path}: ${plural(versions.length, 'version')} stored\n`);
   const rows = versions.map((entry) => {
     const { sizeBytes, storedAtMs, sources, parts } = summaryOf(entry);
-    return [`  ${entry.version}`, formatSize(sizeBytes), formatTime(storedAtMs), sources.join(','), parts.join('+')];
+    return [
+      `  ${entry.version}`,
+      formatSize(sizeBytes),
+      formatTime(storedAtMs),
+      sources.join(','),
+      parts.join('+'),
+    ];
   });
   context.stdout.write(renderTable(rows));
   if (list !== undefined) context.stdout.write(`  list confirmed ${answerText(list)}\n`);

@@ -40,13 +40,19 @@ export async function purge(this: CliContext, flags: PurgeFlags, argument: strin
   const answer = await askRunning(sockets, { method: 'POST', path: '/purge' }, body);
   const result = answer === undefined ? await purgeHere(this, dataDir, event) : resultOf(answer);
   if (flags.json === true) {
-    writeJsonLine(this.stdout, { module: path, version: version ?? null, ...result, through: answer === undefined ? 'folder' : 'process' });
+    writeJsonLine(this.stdout, {
+      module: path,
+      version: version ?? null,
+      ...result,
+      through: answer === undefined ? 'folder' : 'process',
+    });
     return;
   }
   const what = version === undefined ? path : `${path}@${version}`;
   const { removedVersions, removedBytes } = result;
   if (removedVersions === 0) this.stdout.write(`nothing of ${what} was stored\n`);
-  else this.stdout.write(`purged ${what}: ${plural(removedVersions, 'version')}, ${formatSize(removedBytes)}\n`);
+  else
+    this.stdout.write(`purged ${what}: ${plural(removedVersions, 'version')}, ${formatSize(removedBytes)}\n`);
 }
 
 async function purgeHere(context: CliContext, dataDir: string, event: PurgeEvent): Promise<PurgeResult> {
@@ -65,5 +71,8 @@ async function purgeHere(context: CliContext, dataDir: string, event: PurgeEvent
 }
 
 function resultOf(answer: Record<string, unknown>): PurgeResult {
-  return { removedVersions: Number(answer['removedVersions'] ?? 0), removedBytes: Number(answer['removedBytes'] ?? 0) };
+  return {
+    removedVersions: Number(answer['removedVersions'] ?? 0),
+    removedBytes: Number(answer['removedBytes'] ?? 0),
+  };
 }

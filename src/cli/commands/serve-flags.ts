@@ -2,8 +2,6 @@
  * The flags of `modferry serve` and their way into the configuration: each sets one key and wins over the
  * environment and the file. What is not a flag here is a key of modferry.yaml.
  */
-import type { TypedCommandParameters } from '@stricli/core';
-import type { CliContext } from '../context.ts';
 import { configFlag, dataFlag } from './common-flags.ts';
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -18,7 +16,7 @@ export interface ServeFlags {
   readonly logLevel?: (typeof logLevels)[number];
 }
 
-export const serveParameters: TypedCommandParameters<ServeFlags, [], CliContext> = {
+export const serveParameters = {
   flags: {
     listen: {
       kind: 'parsed',
@@ -35,7 +33,8 @@ export const serveParameters: TypedCommandParameters<ServeFlags, [], CliContext>
       optional: true,
       variadic: true,
       placeholder: 'URL',
-      brief: "Where modules come from: a URL or a list in GOPROXY's syntax; may be repeated. Default: GOPROXY of this machine's Go",
+      brief:
+        "Where modules come from: a URL or a list in GOPROXY's syntax; may be repeated. Default: GOPROXY of this machine's Go",
     },
     config: configFlag,
     pathPrefix: {
@@ -61,10 +60,12 @@ export const serveParameters: TypedCommandParameters<ServeFlags, [], CliContext>
       brief: 'Least severity that is logged',
     },
   },
-};
+} as const;
 
 /** The flags by the name of the key they set, for `loadSettings`. */
-export function serveFlagValues(flags: ServeFlags): Readonly<Record<string, string | readonly string[] | undefined>> {
+export function serveFlagValues(
+  flags: ServeFlags,
+): Readonly<Record<string, string | readonly string[] | undefined>> {
   return {
     listen: flags.listen,
     data: flags.data,

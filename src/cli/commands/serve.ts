@@ -5,10 +5,9 @@
 import { write } from 'node:fs';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { formatFaults } from '../../config/fault.ts';
-import type { Config } from '../../config/snapshot.ts';
 import { ConfigWatcher, type ReloadOutcome } from '../../config/reload.ts';
 import { watchConfigFile } from '../../config/watch-file.ts';
-import { messageOf, ModferryError } from '../../lib/errors.ts';
+import { ModferryError, messageOf } from '../../lib/errors.ts';
 import { Service, type Started } from '../../service/service.ts';
 import { createLog, type Logger } from '../../telemetry/log.ts';
 import { CliError } from '../cli-error.ts';
@@ -31,7 +30,7 @@ export async function serve(this: CliContext, flags: ServeFlags): Promise<void> 
     report: (outcome) => report(outcome, log),
   });
   watcher.subscribe(async (next) => {
-    const applied = await service?.apply(next.loaded.config as Config);
+    const applied = await service?.apply(next.loaded.config);
     for (const key of applied?.restartNeededFor ?? []) {
       log.warn({ key }, 'this setting changes only with a restart');
     }
@@ -59,7 +58,7 @@ export async function serve(this: CliContext, flags: ServeFlags): Promise<void> 
 
   try {
     const { service: running, started } = await Service.start({
-      config: config as Config,
+      config,
       env: this.env,
       clock: this.clock,
       log,
@@ -81,7 +80,8 @@ export async function serve(this: CliContext, flags: ServeFlags): Promise<void> 
         ? watchConfigFile(loaded.file, {
             clock: this.clock,
             onChange: () => void watcher.reload(),
-            onError: (error) => log.warn({ reason: messageOf(error) }, 'the configuration file is no longer watched'),
+            onError: (error) =>
+              log.warn({ reason: messageOf(error) }, 'the configuration file is no longer watched'),
           })
         : undefined;
     await stopped.promise;
@@ -111,7 +111,11 @@ function startText(started: Started, version: string): string {
 
 function report(outcome: ReloadOutcome, log: Logger): void {
   if (outcome.outcome === 'applied') log.info({ revision: outcome.revision }, 'configuration applied');
-  else log.error({ revision: outcome.revision, reason: reasonOf(outcome) }, 'configuration refused; the old one goes on');
+  else
+    log.error(
+      { revision: outcome.revision, reason: reasonOf(outcome) },
+      'configuration refused; the old one goes on',
+    );
 }
 
 function reasonOf(outcome: Exclude<ReloadOutcome, { outcome: 'applied' }>): string {

@@ -60,6 +60,9 @@ export async function verify(this: CliContext, flags: VerifyFlags, pattern?: str
     this.stdout.write(`verified ${what}: ${faults === 0 ? 'no faults' : plural(faults, 'fault')}\n`);
   }
   if (faults > 0) {
-    throw new CliError('failed', `${plural(faults, 'fault')} in ${dataDir}; purge these versions so that they are fetched again`);
+    throw new CliError(
+      'failed',
+      `${plural(faults, 'fault')} in ${dataDir}; purge these versions so that they are fetched again`,
+    );
   }
 }

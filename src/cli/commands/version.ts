@@ -1,7 +1,8 @@
 /** `modferry version`: what is running, on what. */
-import { readVersion } from '../package-version.ts';
+
 import type { CliContext } from '../context.ts';
 import { writeJsonLine } from '../format.ts';
+import { readVersion } from '../package-version.ts';
 
 export interface VersionFlags {
   readonly json?: boolean;
@@ -10,6 +11,7 @@ export interface VersionFlags {
 export async function version(this: CliContext, flags: VersionFlags): Promise<void> {
   const { nodeVersion, platform, arch } = this.runtime;
   const modferry = await readVersion();
-  if (flags.json === true) writeJsonLine(this.stdout, { version: modferry, node: nodeVersion, platform, arch });
+  if (flags.json === true)
+    writeJsonLine(this.stdout, { version: modferry, node: nodeVersion, platform, arch });
   else this.stdout.write(`modferry ${modferry} (node ${nodeVersion}, ${platform}/${arch})\n`);
 }

@@ -9,8 +9,8 @@ import { Progress } from '../../lib/progress.ts';
 import { CliError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
 import { formatSize, plural, writeJsonLine } from '../format.ts';
-import { loadSettings, localUrlOf } from '../settings.ts';
 import { checkedUrl } from '../server-url.ts';
+import { loadSettings, localUrlOf } from '../settings.ts';
 import { WarmClient } from '../warm-client.ts';
 import { WarmInput, type WarmItem } from '../warm-input.ts';
 

@@ -10,6 +10,7 @@ import (
 	"math/rand"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/sumdb/dirhash"
@@ -67,7 +68,7 @@ func main() {
 			v.Check = err.Error()
 		}
 		if v.Hash, err = dirhash.HashZip(file, dirhash.Hash1); err != nil {
-			v.HashError = err.Error()
+			v.HashError = strings.ReplaceAll(err.Error(), dir, "")
 		}
 		out.Zips = append(out.Zips, v)
 	}
