@@ -32,10 +32,10 @@ export interface LatestDeps {
   isPrivate(path: ModulePath): boolean;
   absenceHint(path: ModulePath): string | undefined;
   windows(path: string): Windows;
-  readonly limitBytes: number;
-  readonly lastHopeMs: number;
   /** The .info or .mod of a version, from the store or the sources. Rejects when it cannot be had. */
   artifact(path: ModulePath, version: Version, ext: 'info' | 'mod', signal: AbortSignal): Promise<Buffer>;
+  /** Read at each use: a reload may change them. Bytes and milliseconds. */
+  readonly limits: { infoBytes(): number; lastHopeMs(): number };
 }
 
 export class LatestService {
@@ -94,8 +94,8 @@ export class LatestService {
       target: `/${escapePath(path)}/@latest`,
       signal,
       clock: this.#deps.clock,
-      limitBytes: this.#deps.limitBytes,
-      lastHopeMs: this.#deps.lastHopeMs,
+      limitBytes: this.#deps.limits.infoBytes(),
+      lastHopeMs: this.#deps.limits.lastHopeMs(),
       ...origin,
       read: (body) => ({ body: body.toString('utf8'), version: checkInfo(path, 'latest', body).version }),
     });

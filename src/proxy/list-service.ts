@@ -26,10 +26,10 @@ export interface ListDeps {
   isPrivate(path: ModulePath): boolean;
   absenceHint(path: ModulePath): string | undefined;
   windows(path: string): Windows;
-  readonly limitBytes: number;
-  readonly lastHopeMs: number;
   /** A source answered after the reply was sent: the kept reply is out of date. */
   onChanged(path: ModulePath): void;
+  /** Read at each use: a reload may change them. Bytes and milliseconds. */
+  readonly limits: { listBytes(): number; lastHopeMs(): number };
 }
 
 /** How long a version that every source refuses stays out of the list (ruling 6). */
@@ -149,13 +149,13 @@ export class ListService {
       target: `/${escapePath(path)}/@v/list`,
       signal,
       clock: this.#deps.clock,
-      limitBytes: this.#deps.limitBytes,
-      lastHopeMs: this.#deps.lastHopeMs,
+      limitBytes: this.#deps.limits.listBytes(),
+      lastHopeMs: this.#deps.limits.lastHopeMs(),
       ...origin,
       read: (body) => parseList(body),
       onLate: (upstream, versions) => {
-        collected[upstream] = versions;
-        this.#lists.refresh(path);
+        this.#lists.amend(path, ({ bySource }) => ({ bySource: { ...bySource, [upstream]: versions } }));
+        this.#deps.onChanged(path);
       },
     });
     if (answers.length === 0) {

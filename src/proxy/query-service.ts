@@ -27,9 +27,8 @@ export interface QueryDeps {
   isPrivate(path: ModulePath): boolean;
   absenceHint(path: ModulePath): string | undefined;
   windows(path: string): Windows;
-  readonly limitBytes: number;
-  readonly firstByteMs: number;
-  readonly lastHopeMs: number;
+  /** Read at each use: a reload may change them. Bytes and milliseconds. */
+  readonly limits: { infoBytes(): number; lastHopeMs(): number; firstByteMs(): number };
 }
 
 export class QueryService {
@@ -89,8 +88,8 @@ export class QueryService {
       answerClass: 'meta',
       signal,
       clock: this.#deps.clock,
-      firstByteMs: this.#deps.firstByteMs,
-      lastHopeMs: this.#deps.lastHopeMs,
+      firstByteMs: this.#deps.limits.firstByteMs(),
+      lastHopeMs: this.#deps.limits.lastHopeMs(),
       ...origin,
     });
     try {
@@ -106,7 +105,7 @@ export class QueryService {
           });
         }
         try {
-          const body = await readBody(answer, this.#deps.limitBytes);
+          const body = await readBody(answer, this.#deps.limits.infoBytes());
           checkInfo(path, query, body);
           return { body: body.toString('utf8'), source: answer.upstream };
         } catch (error) {

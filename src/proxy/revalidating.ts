@@ -118,6 +118,14 @@ export class Revalidating<Value extends object> {
     }
   }
 
+  /** Changes what is known without a new confirmation, e.g. by an answer that came late. Nothing known: no change. */
+  amend(key: string, change: (value: Value) => Value): void {
+    const slot = this.#slots.get(key);
+    if (slot?.known === undefined) return;
+    slot.known = { ...slot.known, value: change(slot.known.value) };
+    this.#deps.save(key, slot.known);
+  }
+
   /** Starts a refresh behind the scenes unless one is under way. */
   refresh(key: string): void {
     void this.#slot(key).then((slot) => {

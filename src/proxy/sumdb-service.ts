@@ -31,8 +31,8 @@ export interface SumdbDeps {
   databases(): readonly SumdbEntry[];
   upstreams(): readonly Upstream[];
   isPrivate(path: ModulePath): boolean;
-  readonly firstByteMs: number;
-  readonly lastHopeMs: number;
+  /** Read at each use: a reload may change them. Bytes and milliseconds. */
+  readonly limits: { lastHopeMs(): number; firstByteMs(): number };
 }
 
 /** A tile is 8 KiB, a lookup a few hundred bytes; nothing here is ever larger. */
@@ -150,8 +150,8 @@ export class SumdbService {
       answerClass: 'meta',
       signal: context.signal,
       clock: this.#deps.clock,
-      firstByteMs: this.#deps.firstByteMs,
-      lastHopeMs: this.#deps.lastHopeMs,
+      firstByteMs: this.#deps.limits.firstByteMs(),
+      lastHopeMs: this.#deps.limits.lastHopeMs(),
       requestId: context.id,
       via: context.via,
     });

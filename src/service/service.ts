@@ -68,6 +68,9 @@ export interface Started {
 /** Settings that only a restart can change. */
 const fixedKeys = ['listen', 'dataDir', 'pathPrefix', 'server', 'memory', 'store', 'adminSocket'] as const;
 
+/** The probe writes a file: whoever asks `/readyz` in a loop must not wear the disk. */
+const probeEveryMs = 1_000;
+
 export class Service {
   readonly #input: ServiceInput;
   readonly #store: FsStore;
@@ -91,6 +94,7 @@ export class Service {
   #listening: Listening | undefined;
   #admin: AdminSocket | undefined;
   #draining = false;
+  #probe: { atMs: number; writable: Promise<boolean> } | undefined;
   #revision = 1;
   #stopping: Promise<void> | undefined;
   readonly #startedAtMs: number;
@@ -129,17 +133,20 @@ export class Service {
       knownToExist: (key) => this.#knownToExist(key.path, key.version),
       shareInMemoryBytes: config.memory.hotZipMaxItemBytes,
     });
+    const current = (): Config => this.#config;
+    // Read at each use, so that a reload changes them.
     const limits = {
-      limitBytes: config.ingest.limits.infoBytes,
-      lastHopeMs: config.timeouts.lastHopeMs,
+      infoBytes: () => current().ingest.limits.infoBytes,
+      listBytes: () => current().ingest.limits.listBytes,
+      lastHopeMs: () => current().timeouts.lastHopeMs,
+      firstByteMs: () => current().timeouts.firstByteMs.meta,
     };
     this.#lists = new ListService({
       ...sources,
       clock,
       store,
       windows: (path) => this.#windows(path, this.#config.freshness.listMs),
-      limitBytes: config.ingest.limits.listBytes,
-      lastHopeMs: config.timeouts.lastHopeMs,
+      limits,
       onChanged: (path) => this.#hot.forgetMutable(path),
     });
     this.#lookAhead = new LookAhead({
@@ -161,7 +168,7 @@ export class Service {
     });
     this.#latest = new LatestService({
       ...sources,
-      ...limits,
+      limits,
       clock,
       store,
       lists: this.#lists,
@@ -170,19 +177,17 @@ export class Service {
     });
     this.#queries = new QueryService({
       ...sources,
-      ...limits,
+      limits,
       clock,
       store,
       windows: (path) => this.#windows(path, this.#config.freshness.queryMs),
-      firstByteMs: config.timeouts.firstByteMs.meta,
     });
     const sumdb = new SumdbService({
       clock,
       databases: () => this.#set.sumdbs,
       upstreams: () => this.#set.upstreams,
       isPrivate: (path) => this.#set.isPrivate(path),
-      firstByteMs: config.timeouts.firstByteMs.meta,
-      lastHopeMs: config.timeouts.lastHopeMs,
+      limits,
     });
     const proxy = new Proxy({
       clock,
@@ -414,11 +419,13 @@ export class Service {
 
   async #isReady(): Promise<{ ready: boolean; reason: string }> {
     if (this.#draining) return { ready: false, reason: 'stopping' };
+    const now = this.#input.clock.monotonic();
+    if (this.#probe === undefined || now - this.#probe.atMs > probeEveryMs) {
+      this.#probe = { atMs: now, writable: this.#store.writable() };
+    }
     // A store that can only be read still serves what it has; not being able to write is said, not fatal.
-    return {
-      ready: true,
-      reason: (await this.#store.writable()) ? 'ready' : 'ready (store is read-only or full)',
-    };
+    const reason = (await this.#probe.writable) ? 'ready' : 'ready (store is read-only or full)';
+    return { ready: true, reason };
   }
 
   #upstreamsFor(path: ModulePath): readonly Upstream[] {

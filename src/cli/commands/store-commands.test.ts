@@ -1,4 +1,4 @@
-import { appendFileSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ModulePath } from '../../gomod/types.ts';
@@ -110,9 +110,9 @@ describe('modferry info', () => {
     });
   });
 
-  it.each([`${cobra}@v9.9.9`, 'example.com/none'])('fails with a sentence when %s is not stored', async (name) => {
+  it.each([`${cobra}@v1.9.8`, 'example.com/none'])('fails with a sentence when %s is not stored', async (name) => {
     const { cli } = await withStore(`${cobra}@v1.9.0`);
-    const { code, stdout, stderr } = await cli.run('info', name.replace('v9', 'v1'));
+    const { code, stdout, stderr } = await cli.run('info', name);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(/^modferry: nothing of .* is stored; modferry ls/);
   });
@@ -208,9 +208,8 @@ describe('modferry verify', () => {
     const { cli, folder } = await withStore(`${cobra}@v1.9.0`, `${cobra}@v1.10.0`);
     const file = join(folder, 'v1.9.0.mod');
     const records = join(folder.replace('download', 'meta/records'), 'v1.9.0.mod.json');
-    expect(records).toContain('meta/records');
-    const { modifiedAtMs } = JSON.parse((await import('node:fs')).readFileSync(records, 'utf8')) as { modifiedAtMs: number };
-    writeFileSync(file, `module github.com/spf13/cobrA\n`);
+    const { modifiedAtMs } = JSON.parse(readFileSync(records, 'utf8')) as { modifiedAtMs: number };
+    writeFileSync(file, 'module github.com/spf13/cobrA\n');
     utimesSync(file, modifiedAtMs / 1000, modifiedAtMs / 1000);
     const { code, stdout, stderr } = await cli.run('verify');
     expect(code).toBe(1);
