@@ -4,7 +4,7 @@
  */
 import { readdir } from 'node:fs/promises';
 import { request } from 'node:http';
-import { join } from 'node:path';
+import { join, resolve as resolvePath } from 'node:path';
 import { errnoOf } from '../lib/errors.ts';
 import { CliError } from './cli-error.ts';
 
@@ -12,9 +12,9 @@ const timeoutMs = 30_000;
 const maxAnswerBytes = 1024 * 1024;
 
 /** `setting` is the configured admin socket: `auto`, `off` or a path. Resolves to candidates, best first. */
-export async function adminSockets(dataDir: string, setting: string): Promise<string[]> {
+export async function adminSockets(dataDir: string, setting: string, cwd: string): Promise<string[]> {
   if (setting === 'off') return [];
-  if (setting !== 'auto') return [setting];
+  if (setting !== 'auto') return [resolvePath(cwd, setting)];
   const run = join(dataDir, 'run');
   const names = await readdir(run).catch(() => []);
   return names.map((name) => join(run, name, 'admin.sock'));

@@ -22,23 +22,21 @@ export function clientSettings(url: string, privatePatterns: readonly string[]):
 
 /** Ends with a line break. */
 export function renderSettings(settings: ClientSettings, format: EnvFormat): string {
-  switch (format) {
-    case 'sh':
-      return lines(settings, (name, value) => `export ${name}=${quoteSh(value)}`);
-    case 'powershell':
-      return lines(settings, (name, value) => `$env:${name} = '${value.replaceAll("'", "''")}'`);
-    case 'go':
-      return lines(settings, (name, value) => `go env -w ${quoteSh(`${name}=${value}`)}`);
-    case 'dockerfile':
-      return lines(settings, (name, value) => `ENV ${name}=${quoteDocker(value)}`);
-    case 'github':
-      return `env:\n${lines(settings, (name, value) => `  ${name}: ${quoteYaml(value)}`)}`;
-    case 'gitlab':
-      return `variables:\n${lines(settings, (name, value) => `  ${name}: ${quoteYaml(value.replaceAll('$', '$$$$'))}`)}`;
-    case 'json':
-      return `${JSON.stringify(Object.fromEntries(settings), null, 2)}\n`;
-  }
+  return renderers[format](settings);
 }
+
+const renderers: Readonly<Record<EnvFormat, (settings: ClientSettings) => string>> = {
+  sh: (settings) => lines(settings, (name, value) => `export ${name}=${quoteSh(value)}`),
+  powershell: (settings) =>
+    lines(settings, (name, value) => `$env:${name} = '${value.replaceAll("'", "''")}'`),
+  go: (settings) => lines(settings, (name, value) => `go env -w ${quoteSh(`${name}=${value}`)}`),
+  dockerfile: (settings) => lines(settings, (name, value) => `ENV ${name}=${quoteDocker(value)}`),
+  github: (settings) => `env:\n${lines(settings, (name, value) => `  ${name}: ${quoteYaml(value)}`)}`,
+  // GitLab expands variables inside the values of others; a doubled sign stands for itself.
+  gitlab: (settings) =>
+    `variables:\n${lines(settings, (name, value) => `  ${name}: ${quoteYaml(value.replaceAll('$', '$$$$'))}`)}`,
+  json: (settings) => `${JSON.stringify(Object.fromEntries(settings), null, 2)}\n`,
+};
 
 function lines(settings: ClientSettings, render: (name: string, value: string) => string): string {
   return settings.map(([name, value]) => `${render(name, value)}\n`).join('');

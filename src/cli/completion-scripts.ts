@@ -116,7 +116,8 @@ ${cases}      esac ;;
 # zsh completion for modferry. Use it now:   source <(modferry completion zsh)
 # For every shell: modferry completion zsh > "\${fpath[1]}/_modferry"
 ${functions.join('\n')}
-compdef _modferry modferry
+# Read from $fpath this file is the function itself; sourced, it only registers it.
+if [[ $funcstack[1] == _modferry ]]; then _modferry "$@"; else compdef _modferry modferry; fi
 `;
 }
 

@@ -89,11 +89,8 @@ const configShow = buildCommand<ConfigShowFlags, [], CliContext>({
   },
 });
 
-const configSchema = buildCommand<NonNullable<unknown>, [], CliContext>({
-  loader: async () => {
-    const { configSchema: print } = await import('./commands/config-schema.ts');
-    return print;
-  },
+const configSchema = buildCommand<object, [], CliContext>({
+  loader: async () => (await import('./commands/config-schema.ts')).configSchema,
   parameters: {},
   docs: {
     brief: 'Print the JSON schema of modferry.yaml, for editors',
@@ -163,7 +160,7 @@ function parseShell(text: string): Shell {
   return found;
 }
 
-const completion = buildCommand<NonNullable<unknown>, [Shell], CliContext>({
+const completion = buildCommand<object, [Shell], CliContext>({
   loader: async () => (await import('./commands/completion.ts')).completion,
   parameters: {
     positional: {

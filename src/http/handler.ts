@@ -164,6 +164,7 @@ export class Handler {
     const cacheControl = headers['cache-control'] ?? headers['pragma'] ?? '';
     return {
       id: exchange.id,
+      client: exchange.request.socket.remoteAddress ?? '',
       signal,
       storedOnly: headers['disable-module-fetch']?.toString().toLowerCase() === 'true',
       revalidate: /\bno-cache\b/i.test(cacheControl),

@@ -42,6 +42,8 @@ export class ArtifactService {
     const { ingest, lookAhead, negatives } = this.#deps;
     const name = nameOf(key);
     lookAhead.asked(key);
+    if (key.ext === 'mod') lookAhead.askedMod(context.client, key.path, key.version);
+    else if (key.ext === 'info' && !context.storedOnly) lookAhead.forecast(context.client, key.path);
     for (let round = 0; round < maxRounds; round += 1) {
       const stored = await this.#stored(key, name);
       if (stored !== undefined) {

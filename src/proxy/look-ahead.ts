@@ -10,6 +10,7 @@ import type { ArtifactKey, ModulePath, Version } from '../gomod/types.ts';
 import { fitsPath, isCanonical } from '../gomod/version.ts';
 import { type Ingest, nameOf } from '../ingest/ingest.ts';
 import type { Store } from '../store/store.ts';
+import { DownloadForecast } from './download-forecast.ts';
 import type { LookAheadOptions } from './types.ts';
 
 export interface LookAheadDeps {
@@ -33,6 +34,9 @@ export interface LookAheadCounts {
 /** Jobs waiting in all; more are dropped and counted. */
 const maxQueued = 4_096;
 
+/** How many modules ahead of the client a download is followed: enough for a slow upstream, little if it stops. */
+const forecastModules = 8;
+
 interface Job {
   readonly key: ArtifactKey;
   /** Levels of requirements still to follow below a .mod. */
@@ -43,6 +47,7 @@ interface Job {
 
 export class LookAhead {
   readonly #deps: LookAheadDeps;
+  readonly #forecast = new DownloadForecast();
   readonly #queue: Job[] = [];
   readonly #queued = new Set<string>();
   /** Fetched ahead and not asked yet: name → bytes. */
@@ -82,6 +87,21 @@ export class LookAhead {
     const allowance = { left: perRequest };
     this.#plan({ key: { path, version, ext: 'zip' }, depth: 0, allowance }, true);
     this.#plan({ key: { path, version, ext: 'mod' }, depth, allowance }, true);
+  }
+
+  /** What the client that asks this .info will ask after it, judging by the go.mod files it has read. */
+  forecast(client: string, path: ModulePath): void {
+    if (!this.#usable(path)) return;
+    const allowance = { left: forecastModules * 2 };
+    for (const next of this.#forecast.after(client, path, forecastModules)) {
+      if (!this.#deps.allowed(next.path)) continue;
+      this.#plan({ key: { ...next, ext: 'info' }, depth: 0, allowance }, false);
+      this.#plan({ key: { ...next, ext: 'zip' }, depth: 0, allowance }, false);
+    }
+  }
+
+  askedMod(client: string, path: ModulePath, version: Version): void {
+    this.#forecast.askedMod(client, path, version);
   }
 
   /** A fresh go.mod names the modules whose go.mod is asked next. */

@@ -35,6 +35,8 @@ export interface LookAheadOptions {
 /** One client request as the use cases see it. */
 export interface RequestContext {
   readonly id: string;
+  /** Who asks, by address: what one client asks tells what it will ask next. */
+  readonly client: string;
   readonly signal: AbortSignal;
   /** `Disable-Module-Fetch: true`: only what is stored. */
   readonly storedOnly: boolean;

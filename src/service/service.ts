@@ -495,5 +495,5 @@ function ingestOptions(config: Config) {
 
 /** A request of our own making, e.g. the go.mod that decides @latest. */
 function innerContext(signal: AbortSignal): RequestContext {
-  return { id: 'inner', signal, storedOnly: false, revalidate: false, wholeOnly: true, via: [] };
+  return { id: 'inner', client: '', signal, storedOnly: false, revalidate: false, wholeOnly: true, via: [] };
 }

@@ -20,7 +20,9 @@ async function complete(...words: readonly string[]): Promise<string[]> {
 describe('bash completion', () => {
   it('registers itself when sourced', async () => {
     const { code, stdout } = await fakeCli().run('completion', 'bash');
-    const result = spawnSync('bash', ['--norc', '-c', `${stdout}\ncomplete -p modferry`], { encoding: 'utf8' });
+    const result = spawnSync('bash', ['--norc', '-c', `${stdout}\ncomplete -p modferry`], {
+      encoding: 'utf8',
+    });
     expect(code).toBe(0);
     expect(result).toMatchObject({ status: 0, stderr: '' });
     expect(result.stdout).toContain('-F _modferry modferry');

@@ -24,7 +24,10 @@ describe('modferry config check', () => {
   });
 
   it('says so when there are none', async () => {
-    const { code, stdout } = await fakeCli({ cwd: withFile('listen: localhost:9090\n') }).run('config', 'check');
+    const { code, stdout } = await fakeCli({ cwd: withFile('listen: localhost:9090\n') }).run(
+      'config',
+      'check',
+    );
     expect({ code, stdout }).toEqual({ code: 0, stdout: 'modferry.yaml: no faults\n' });
   });
 

@@ -8,7 +8,10 @@ import { fakeCli, tempFolder } from '../test-kit.ts';
 
 function privateConfig(): string {
   const cwd = tempFolder();
-  writeFileSync(join(cwd, 'modferry.yaml'), "listen: ':9090'\npath_prefix: /go\nprivate: ['*.corp.example', git.x.org/a]\n");
+  writeFileSync(
+    join(cwd, 'modferry.yaml'),
+    "listen: ':9090'\npath_prefix: /go\nprivate: ['*.corp.example', git.x.org/a]\n",
+  );
   return cwd;
 }
 
@@ -60,7 +63,7 @@ describe('modferry env', () => {
 });
 
 describe('the formats', () => {
-  const settings = clientSettings('http://localhost:8080', ["it's $HOME \\ \"*\".x"]);
+  const settings = clientSettings('http://localhost:8080', ['it\'s $HOME \\ "*".x']);
   const patterns = settings[1]?.[1];
 
   it('are read back by a shell as they were', () => {
@@ -72,7 +75,9 @@ describe('the formats', () => {
   it('give go env -w one argument each', () => {
     const script = `go() { printf '<%s>' "$@"; }\n${renderSettings(settings, 'go')}`;
     const { stdout } = spawnSync('sh', ['-c', script], { encoding: 'utf8' });
-    expect(stdout).toBe(`<env><-w><GOPROXY=http://localhost:8080><env><-w><GONOSUMDB=${patterns}><env><-w><GONOPROXY=none>`);
+    expect(stdout).toBe(
+      `<env><-w><GOPROXY=http://localhost:8080><env><-w><GONOSUMDB=${patterns}><env><-w><GONOPROXY=none>`,
+    );
   });
 
   it('are YAML for CI, with the dollar sign doubled for GitLab', () => {

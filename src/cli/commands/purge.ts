@@ -35,7 +35,7 @@ export async function purge(this: CliContext, flags: PurgeFlags, argument: strin
   }
   const { dataDir, loaded } = await loadFolder(this, flags);
   const event: PurgeEvent = version === undefined ? { path } : { path, version };
-  const sockets = await adminSockets(dataDir, loaded.config.adminSocket);
+  const sockets = await adminSockets(dataDir, loaded.config.adminSocket, this.cwd);
   const body = version === undefined ? { module: path } : { module: path, version };
   const answer = await askRunning(sockets, { method: 'POST', path: '/purge' }, body);
   const result = answer === undefined ? await purgeHere(this, dataDir, event) : resultOf(answer);

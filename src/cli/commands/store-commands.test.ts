@@ -18,7 +18,10 @@ async function withStore(...names: readonly string[]) {
 }
 
 function jsonLines(text: string): unknown[] {
-  return text.trim().split('\n').map((line): unknown => JSON.parse(line));
+  return text
+    .trim()
+    .split('\n')
+    .map((line): unknown => JSON.parse(line));
 }
 
 describe('modferry ls', () => {
@@ -89,16 +92,26 @@ describe('modferry info', () => {
     const { cli } = await withStore(`${cobra}@v1.9.0`);
     const { code, stdout } = await cli.run('info', `${cobra}@v1.9.0`);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^ {2}\.zip {2}\d+ B {2}from goproxy\.cn {2}20\S+Z\n {4}sha256 [0-9a-f]{64}\n {4}h1:\S{44}$/m);
+    expect(stdout).toMatch(
+      /^ {2}\.zip {2}\d+ B {2}from goproxy\.cn {2}20\S+Z\n {4}sha256 [0-9a-f]{64}\n {4}h1:\S{44}$/m,
+    );
     const json: unknown = JSON.parse((await cli.run('info', '--json', `${cobra}@v1.9.0`)).stdout);
-    expect(json).toMatchObject({ module: cobra, artifacts: { info: { h1: null }, mod: {}, zip: {} }, faults: [] });
+    expect(json).toMatchObject({
+      module: cobra,
+      artifacts: { info: { h1: null }, mod: {}, zip: {} },
+      faults: [],
+    });
   });
 
   it('gives an overview of one module, without those below it', async () => {
     const { cli, data } = await withStore(`${cobra}@v1.9.0`, `${cobra}@v1.10.0`, `${cobra}/deep@v1.0.0`);
     const store = await openFsStore({ folder: data, clock: systemClock });
     const confirmedAtMs = Date.UTC(2026, 0, 2);
-    await store.writeMutable(cobra as ModulePath, 'list', { body: 'v1.9.0\n', confirmedAtMs, sources: ['goproxy.cn'] });
+    await store.writeMutable(cobra as ModulePath, 'list', {
+      body: 'v1.9.0\n',
+      confirmedAtMs,
+      sources: ['goproxy.cn'],
+    });
     await store.close();
     const { stdout } = await cli.run('info', cobra);
     expect(stdout).toContain(`${cobra}: 2 versions stored\n  v1.9.0 `);
@@ -110,12 +123,15 @@ describe('modferry info', () => {
     });
   });
 
-  it.each([`${cobra}@v1.9.8`, 'example.com/none'])('fails with a sentence when %s is not stored', async (name) => {
-    const { cli } = await withStore(`${cobra}@v1.9.0`);
-    const { code, stdout, stderr } = await cli.run('info', name);
-    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toMatch(/^modferry: nothing of .* is stored; modferry ls/);
-  });
+  it.each([`${cobra}@v1.9.8`, 'example.com/none'])(
+    'fails with a sentence when %s is not stored',
+    async (name) => {
+      const { cli } = await withStore(`${cobra}@v1.9.0`);
+      const { code, stdout, stderr } = await cli.run('info', name);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      expect(stderr).toMatch(/^modferry: nothing of .* is stored; modferry ls/);
+    },
+  );
 
   it('tells of a stored file that changed', async () => {
     const { cli, folder } = await withStore(`${cobra}@v1.9.0`);
@@ -171,7 +187,9 @@ describe('modferry purge', () => {
     const { code, stdout } = await cli.run('purge', `${cobra}@v1.9.0`);
     expect({ code, stdout }).toEqual({ code: 0, stdout: `purged ${cobra}@v1.9.0: 1 version, 2.0 KiB\n` });
     expect(asked).toEqual([{ module: cobra, version: 'v1.9.0' }]);
-    expect(JSON.parse((await cli.run('purge', '--json', cobra)).stdout)).toMatchObject({ through: 'process' });
+    expect(JSON.parse((await cli.run('purge', '--json', cobra)).stdout)).toMatchObject({
+      through: 'process',
+    });
   });
 
   it('tells why the running process refused', async () => {
@@ -219,10 +237,25 @@ describe('modferry verify', () => {
   });
 
   it.each([
-    ['a zip that grew', 'zip', 'changed', (folder: string) => appendFileSync(join(folder, 'v1.9.0.zip'), 'x')],
+    [
+      'a zip that grew',
+      'zip',
+      'changed',
+      (folder: string) => appendFileSync(join(folder, 'v1.9.0.zip'), 'x'),
+    ],
     ['a missing .ziphash', 'zip', 'ziphash', (folder: string) => rmSync(join(folder, 'v1.9.0.ziphash'))],
-    ['a wrong .ziphash', 'zip', 'ziphash', (folder: string) => writeFileSync(join(folder, 'v1.9.0.ziphash'), 'h1:x')],
-    ['an .info that was cut', 'info', 'changed', (folder: string) => writeFileSync(join(folder, 'v1.9.0.info'), '{')],
+    [
+      'a wrong .ziphash',
+      'zip',
+      'ziphash',
+      (folder: string) => writeFileSync(join(folder, 'v1.9.0.ziphash'), 'h1:x'),
+    ],
+    [
+      'an .info that was cut',
+      'info',
+      'changed',
+      (folder: string) => writeFileSync(join(folder, 'v1.9.0.info'), '{'),
+    ],
   ])('finds %s', async (_, artifact, kind, harm) => {
     const { cli, folder } = await withStore(`${cobra}@v1.9.0`);
     harm(folder);
@@ -237,7 +270,10 @@ describe('modferry verify', () => {
     const { cli, data, folder } = await withStore(`${cobra}@v1.9.0`);
     rmSync(join(data, 'meta', 'records'), { recursive: true });
     writeFileSync(join(folder, 'v1.9.0.zip'), 'no zip at all');
-    expect(jsonLines((await cli.run('verify', '--json')).stdout)[0]).toMatchObject({ artifact: 'zip', kind: 'zip' });
+    expect(jsonLines((await cli.run('verify', '--json')).stdout)[0]).toMatchObject({
+      artifact: 'zip',
+      kind: 'zip',
+    });
   });
 
   it('checks only what is selected', async () => {

@@ -17,7 +17,10 @@ interface FakeServer {
 type Answer = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 /** A modferry in small: HEAD with Disable-Module-Fetch answers from `stored`, GET stores. `override` goes first. */
-async function startServer(stored: readonly string[] = [], override: Answer = () => false): Promise<FakeServer> {
+async function startServer(
+  stored: readonly string[] = [],
+  override: Answer = () => false,
+): Promise<FakeServer> {
   const have = new Set(stored);
   const asked: string[] = [];
   let open = 0;
@@ -84,7 +87,9 @@ describe('modferry warm', () => {
   it('ends with 1 and the list of what failed and why', async () => {
     const { url } = await startServer([], (request, response) => {
       if (request.method !== 'GET' || request.url !== `${azure}.zip`) return false;
-      response.writeHead(502).end('no source has it\n\ngoproxy.cn: timeout after 5 s\ngoproxy.io: 404\nmore\n');
+      response
+        .writeHead(502)
+        .end('no source has it\n\ngoproxy.cn: timeout after 5 s\ngoproxy.io: 404\nmore\n');
       return true;
     });
     const { code, stdout, stderr } = await fakeCli({ stdin: list }).run('warm', '--url', url);
@@ -115,7 +120,8 @@ describe('modferry warm', () => {
   it('resolves a version query and warms what it names', async () => {
     const { url, asked } = await startServer([], (request, response) => {
       if (request.url === '/golang.org/x/mod/@latest') response.end('{"Version":"v0.20.0"}');
-      else if (request.url === '/golang.org/x/mod/@v/master.info') response.writeHead(404).end('unknown revision\n');
+      else if (request.url === '/golang.org/x/mod/@v/master.info')
+        response.writeHead(404).end('unknown revision\n');
       else return false;
       return true;
     });
@@ -127,10 +133,17 @@ describe('modferry warm', () => {
   });
 
   it('asks for as many at once as it may, and no more', async () => {
-    const server = await startServer();
+    const held: ServerResponse[] = [];
+    // The first answers wait for each other: with fewer requests at once none would come.
+    const server = await startServer([], (request, response) => {
+      if (request.method !== 'GET' || held.length === 3) return false;
+      held.push(response);
+      if (held.length === 3) for (const waiting of held) waiting.end('x');
+      return true;
+    });
     const stdin = Array.from({ length: 40 }, (_, index) => `example.com/m${index}@v1.0.0`).join('\n');
-    await fakeCli({ stdin }).run('warm', '--url', server.url, '--concurrency', '3');
-    expect(server.peak()).toBe(3);
+    const { code } = await fakeCli({ stdin }).run('warm', '--url', server.url, '--concurrency', '3');
+    expect({ code, peak: server.peak() }).toEqual({ code: 0, peak: 3 });
   });
 
   it('reads files, several of them, and the path prefix of the server', async () => {
@@ -167,7 +180,9 @@ describe('modferry warm', () => {
     });
     const { code, stderr } = await fakeCli({ stdin: list }).run('warm', '--url', url);
     expect(code).toBe(69);
-    expect(stderr).toMatch(/no modferry answers at http:\S+ \(.*ECONNREFUSED.*\); start one with `modferry serve`/);
+    expect(stderr).toMatch(
+      /no modferry answers at http:\S+ \(.*ECONNREFUSED.*\); start one with `modferry serve`/,
+    );
   });
 
   it('stops at once when the server goes away, and says how to go on', async () => {
