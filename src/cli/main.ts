@@ -21,9 +21,14 @@ function cacheHome(): string {
   return isAbsolute(named) ? named : join(homedir(), '.cache');
 }
 
+/** A server outlives whoever reads its log; a fault of ours in it is worth its stack. */
+const isServer = process.argv[2] === 'serve';
+
 function outputOf(stream: NodeJS.WriteStream): Output {
-  // `modferry ls | head`: the reader is gone, nobody is left to tell.
-  stream.on('error', () => process.exit(exitCodes.pipeClosed));
+  stream.on('error', () => {
+    // `modferry ls | head`: the reader is gone, nobody is left to tell.
+    if (!isServer) process.exit(exitCodes.pipeClosed);
+  });
   return {
     write(text) {
       stream.write(text);
@@ -70,6 +75,7 @@ process.on('unhandledRejection', fail);
 
 function fail(error: unknown): void {
   process.stderr.write(`${describeError(error)}\n`);
+  if (isServer && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   process.exit(exitCodes.internal);
 }
 

@@ -25,7 +25,8 @@ const flushAtBytes = 64 * 1024;
 const maxPendingBytes = 4 * 1024 * 1024;
 
 export class AccessLog {
-  readonly #mode: AccessMode;
+  /** May be changed while running. */
+  mode: AccessMode;
   readonly #clock: Clock;
   /** Resolves when the text was taken. Never rejects. */
   readonly #write: (text: string) => Promise<void>;
@@ -35,13 +36,13 @@ export class AccessLog {
   #dropped = 0;
 
   constructor(mode: AccessMode, clock: Clock, write: (text: string) => Promise<void>) {
-    this.#mode = mode;
+    this.mode = mode;
     this.#clock = clock;
     this.#write = write;
   }
 
   get logsHits(): boolean {
-    return this.#mode === 'all';
+    return this.mode === 'all';
   }
 
   get dropped(): number {
@@ -49,8 +50,8 @@ export class AccessLog {
   }
 
   add(facts: AccessFacts): void {
-    if (this.#mode === 'off') return;
-    if (this.#mode === 'misses' && facts.source === 'store' && facts.status < 400) return;
+    if (this.mode === 'off') return;
+    if (this.mode === 'misses' && facts.source === 'store' && facts.status < 400) return;
     if (this.#pending.length > maxPendingBytes) {
       this.#dropped += 1;
       return;

@@ -278,9 +278,14 @@ export class Service {
       dataDir: this.#dataDir,
       ownAddresses: this.#ownAddresses,
     });
-    const restartNeededFor = fixedKeys.filter(
+    const restartNeededFor: string[] = fixedKeys.filter(
       (key) => JSON.stringify(config[key]) !== JSON.stringify(this.#config[key]),
     );
+    const { concurrency, passThroughMemoryBytes } = this.#config.ingest;
+    if (config.ingest.concurrency !== concurrency) restartNeededFor.push('ingest.concurrency');
+    if (config.ingest.passThroughMemoryBytes !== passThroughMemoryBytes) {
+      restartNeededFor.push('ingest.pass_through_memory');
+    }
     const before = this.#set;
     const kept = Object.fromEntries(fixedKeys.map((key) => [key, this.#config[key]]));
     this.#config = { ...config, ...kept };
@@ -290,6 +295,7 @@ export class Service {
     this.#hot.clear();
     this.#negatives.clear();
     this.#input.log.level = config.log.level;
+    this.#accessLog.mode = config.log.access;
     for (const warning of set.warnings) this.#input.log.warn({ reason: warning }, 'configuration warning');
     // Transfers under way end on the old clients.
     void before.close().catch(() => {});

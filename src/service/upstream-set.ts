@@ -170,6 +170,7 @@ function makeUpstream(wanted: Wanted, input: UpstreamSetInput, name: string): Up
     caFile: server?.caFile ?? config.network.caFile,
     connectTimeoutMs: server?.timeouts.connectMs ?? config.timeouts.connectMs,
     bodyIdleMs: server?.timeouts.idleMs ?? config.timeouts.idleMs,
+    firstByteMs: server?.timeouts.firstByteMs,
     lastHopeMs: server?.timeouts.lastHopeMs ?? config.timeouts.lastHopeMs,
     maxConcurrent: server?.maxConnections ?? config.ingest.perUpstream,
     instanceId: input.instanceId,

@@ -32,6 +32,8 @@ export interface HttpUpstreamOptions {
   readonly isPrivate?: boolean;
   /** Default false. See `stopsOnError` in goproxy-list.ts. */
   readonly stopsOnError?: boolean;
+  /** Default: the general first-byte timeouts. */
+  readonly firstByteMs?: Upstream['firstByteMs'];
   /** Of this modferry, for `User-Agent`. */
   readonly version: string;
   /** Names this server in `X-Modferry-Via`, so that a request that comes back is recognised (508). */
@@ -69,6 +71,7 @@ class HttpUpstream implements Upstream {
   readonly name: string;
   readonly isPrivate: boolean;
   readonly stopsOnError: boolean;
+  readonly firstByteMs: Upstream['firstByteMs'];
   readonly #options: HttpUpstreamOptions;
   readonly #base: URL;
   readonly #auth: UpstreamAuth | undefined;
@@ -83,6 +86,7 @@ class HttpUpstream implements Upstream {
     this.name = options.name;
     this.isPrivate = options.isPrivate ?? false;
     this.stopsOnError = options.stopsOnError ?? false;
+    this.firstByteMs = options.firstByteMs;
     this.#options = options;
     this.#base = new URL(url);
     this.#auth = options.auth ?? auth;

@@ -92,6 +92,8 @@ export interface Upstream {
    * True where Go's own `,` rule is kept (ruling 2): an error stops the walk, and what it has is not asked further on.
    */
   readonly stopsOnError: boolean;
+  /** Where this upstream differs from the general first-byte timeouts: after it the next source is started too. */
+  readonly firstByteMs?: { readonly [Class in AnswerClass]?: number | undefined } | undefined;
   /** Resolves at the status line of a 200; rejects with UpstreamError for everything else. */
   fetch(request: UpstreamRequest): Promise<UpstreamAnswer>;
   close(): Promise<void>;

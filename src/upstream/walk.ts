@@ -52,10 +52,13 @@ export class Walk {
   #waiting: PromiseWithResolvers<UpstreamAnswer | undefined> | undefined;
   #timer: { handle: Timer; isLastHope: boolean } | undefined;
   #closed = false;
+  /** Patience with the source started last. */
+  #firstByteMs: number;
   readonly #onAbort = (): void => this.#aborted();
 
   constructor(options: WalkOptions) {
     this.#options = options;
+    this.#firstByteMs = options.firstByteMs;
     this.#remaining = [...options.upstreams.keys()];
     options.signal.addEventListener('abort', this.#onAbort, { once: true });
   }
@@ -127,6 +130,7 @@ export class Walk {
     const controller = new AbortController();
     const attempt: Attempt = { index, upstream, controller, startedAtMs: clock.monotonic(), dropped: false };
     this.#running.set(index, attempt);
+    this.#firstByteMs = upstream.firstByteMs?.[answerClass] ?? this.#options.firstByteMs;
     this.#arm();
     const request: UpstreamRequest = {
       target,
@@ -145,7 +149,7 @@ export class Walk {
 
   #arm(): void {
     this.#timer?.handle.cancel();
-    const { clock, firstByteMs, lastHopeMs } = this.#options;
+    const { clock, lastHopeMs } = this.#options;
     const isLastHope = this.#startable() === undefined;
     const handle = clock.setTimeout(
       () => {
@@ -153,7 +157,7 @@ export class Walk {
         if (isLastHope) this.#outOfTime();
         else this.#advance();
       },
-      isLastHope ? lastHopeMs : firstByteMs,
+      isLastHope ? lastHopeMs : this.#firstByteMs,
     );
     this.#timer = { handle, isLastHope };
   }

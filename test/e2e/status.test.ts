@@ -9,7 +9,7 @@ import { delay, gate, stall, status } from '../kit/faults.ts';
 import { ask, modferry, upstream } from './support.ts';
 
 const lib = fakeModule({ path: 'example.com/lib', version: 'v1.2.3' });
-const names = ['@v/v9.9.9.info', '@v/v9.9.9.mod', '@v/v9.9.9.zip', '@v/nosuch.info'];
+const names = ['@v/v1.9.9.info', '@v/v1.9.9.mod', '@v/v1.9.9.zip', '@v/nosuch.info'];
 const lines = (text: string) => text.trimEnd().split('\n');
 const hostOf = (url: string) => new URL(url).host;
 
@@ -29,7 +29,7 @@ describe('absent', () => {
       }
     }
     const asked = first.requests.length;
-    expect((await ask(proxy.url, '/example.com/lib/@v/v9.9.9.info')).status).toBe(404);
+    expect((await ask(proxy.url, '/example.com/lib/@v/v1.9.9.info')).status).toBe(404);
     expect(first.requests).toHaveLength(asked);
   });
 
