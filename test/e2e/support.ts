@@ -168,6 +168,16 @@ export async function storedVersions(dataDir: string): Promise<string[]> {
   return stdout.split('\n').filter((line) => line !== '');
 }
 
+/** Module versions of which the zip is stored. */
+export async function storedZips(dataDir: string): Promise<string[]> {
+  const { stdout } = await runModferry(['ls', '--json', '--data', dataDir]);
+  const entries = stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as { module: string; version: string; artifacts: { zip?: unknown } });
+  return entries.filter(({ artifacts }) => artifacts.zip !== undefined).map((entry) => `${entry.module}@${entry.version}`);
+}
+
 /** Asks again at once until the answer fits; for what happens behind a reply. Fails with the last answer. */
 export async function eventually<T>(
   look: () => Promise<T>,
