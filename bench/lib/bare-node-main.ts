@@ -7,7 +7,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 const body = readFileSync(process.argv[2] ?? '');
-// As many headers as a real answer has: each one costs.
+// Fewer than a real answer has: what those cost is modferry's own cost too.
 const headers = {
   'Content-Type': 'application/json',
   'Content-Length': body.length,

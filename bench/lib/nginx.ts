@@ -17,6 +17,8 @@ export interface NginxOptions {
 
 export interface Nginx extends AsyncDisposable {
   readonly url: string;
+  /** Of the master; the workers are its children. */
+  readonly pid: number;
   readonly close: () => Promise<void>;
 }
 
@@ -38,7 +40,7 @@ export async function startNginx(options: NginxOptions): Promise<Nginx> {
     await close();
     throw error;
   }
-  return { url: `http://127.0.0.1:${port}`, close, [Symbol.asyncDispose]: close };
+  return { url: `http://127.0.0.1:${port}`, pid: child.pid, close, [Symbol.asyncDispose]: close };
 }
 
 function configuration(folder: string, port: number, { root, workers = 'auto' }: NginxOptions): string {

@@ -30,9 +30,9 @@ export async function startUpstream(root: string, latencyMs: number): Promise<Be
 }
 
 /** A node:http server with the bytes of `file` in memory, in one process. */
-export async function startBareNode(file: string): Promise<{ url: string } & AsyncDisposable> {
+export async function startBareNode(file: string): Promise<{ url: string; pid: number } & AsyncDisposable> {
   const child = startChild([process.execPath, join(import.meta.dirname, 'bare-node-main.ts'), file]);
-  return { url: await addressOf(child), [Symbol.asyncDispose]: child.close };
+  return { url: await addressOf(child), pid: child.pid, [Symbol.asyncDispose]: child.close };
 }
 
 async function addressOf(child: Child): Promise<string> {

@@ -24,3 +24,8 @@ export function megabytesText(bytes: number): string {
 export function mebibytes(bytes: number): number {
   return bytes / 1024 ** 2;
 }
+
+/** `21.4 µs`. */
+export function microsecondsText(values: readonly number[]): string {
+  return `${median(values).toFixed(1)} µs`;
+}

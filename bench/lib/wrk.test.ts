@@ -13,7 +13,12 @@ const output = (facts: object): string => `Running 5s test\n  1 threads\n\nBENCH
 
 describe('parseWrk', () => {
   it('turns sums into rates', () => {
-    expect(parseWrk(output(good))).toEqual({ requestsPerS: 500, bytesPerS: 2500, p99Ms: 1.5 });
+    expect(parseWrk(output(good))).toEqual({
+      requests: 1000,
+      requestsPerS: 500,
+      bytesPerS: 2500,
+      p99Ms: 1.5,
+    });
   });
 
   it.each([{ badStatus: 1 }, { socketErrors: 1 }, { requests: 0 }])('refuses a run with %o', (fault) => {

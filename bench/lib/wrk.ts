@@ -13,6 +13,7 @@ export interface WrkOptions {
 }
 
 export interface WrkResult {
+  readonly requests: number;
   readonly requestsPerS: number;
   /** Headers included. */
   readonly bytesPerS: number;
@@ -41,5 +42,5 @@ export function parseWrk(text: string): WrkResult {
     throw new BenchError('client_failed', `${counts}; look at the server's log`);
   }
   const seconds = durationUs / 1e6;
-  return { requestsPerS: requests / seconds, bytesPerS: bytes / seconds, p99Ms: p99Us / 1000 };
+  return { requests, requestsPerS: requests / seconds, bytesPerS: bytes / seconds, p99Ms: p99Us / 1000 };
 }

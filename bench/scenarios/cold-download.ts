@@ -41,6 +41,7 @@ export const coldDownload: Scenario = {
     const requestsOf = (list: readonly Asked[]): number => median(list.map(({ requests }) => requests));
     const unasked = median(ahead.map((counts) => counts.unasked));
     const unaskedBytes = median(ahead.map((counts) => counts.unaskedBytes));
+    const vain = median(ahead.map((counts) => counts.started - counts.used - counts.unasked));
     const used = median(ahead.map((counts) => counts.used));
     const usedBytes = median(ahead.map((counts) => counts.usedBytes));
     return [
@@ -58,7 +59,7 @@ export const coldDownload: Scenario = {
       {
         name: 'waste: bytes fetched ahead and never asked / all bytes from upstream',
         value: unaskedBytes / bytesOf(asked.through),
-        detail: `unasked ${unasked} files, ${megabytesText(unaskedBytes)}; fetched ahead and used ${used} files, ${megabytesText(usedBytes)}`,
+        detail: `unasked ${unasked} files, ${megabytesText(unaskedBytes)}; fetched ahead and used ${used} files, ${megabytesText(usedBytes)}; ${vain} more were looked for ahead and not there`,
       },
     ];
   },

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tempDir } from '../../test/kit/temp.ts';
 import { BenchError } from '../lib/bench-error.ts';
+import { cpuTimeMs } from '../lib/cpu-time.ts';
 import type { Figure } from '../lib/figure.ts';
 import { body } from '../lib/fixtures.ts';
 import { startProduct } from '../lib/modferry.ts';
@@ -10,7 +11,7 @@ import { startNginx } from '../lib/nginx.ts';
 import { startBareNode, startUpstream } from '../lib/node-servers.ts';
 import type { Bench, Scenario } from '../lib/scenario.ts';
 import { interleave, medianRatio } from '../lib/stats.ts';
-import { rateText } from '../lib/text.ts';
+import { microsecondsText, rateText } from '../lib/text.ts';
 import { wrk } from '../lib/wrk.ts';
 
 const connections = 64;
@@ -43,39 +44,53 @@ async function measure({ rounds, seconds, store, note }: Bench, path: string): P
   }
   await writeFile(join(dir.path, 'body'), bytes);
   await using bare = await startBareNode(join(dir.path, 'body'));
-  const rate = (url: string) => async (): Promise<number> => {
-    const { requestsPerS, p99Ms } = await wrk({ url: url + path, connections, seconds });
-    note(`${kind} ${url} ${Math.round(requestsPerS)}/s, p99 ${p99Ms.toFixed(1)} ms`);
+  const cpu: Record<string, number[]> = {};
+  const rate = (name: string, server: { url: string; pid: number }) => async (): Promise<number> => {
+    const beforeMs = cpuTimeMs(server.pid);
+    const { requests, requestsPerS, p99Ms } = await wrk({ url: server.url + path, connections, seconds });
+    const costUs = ((cpuTimeMs(server.pid) - beforeMs) * 1000) / requests;
+    (cpu[name] ??= []).push(costUs);
+    note(
+      `${kind} ${name}: ${Math.round(requestsPerS)}/s, p99 ${p99Ms.toFixed(1)} ms, ${costUs.toFixed(1)} µs CPU each`,
+    );
     return requestsPerS;
   };
-  // Both engines compile what is hot; nobody's first seconds count.
+  // Engines compile what is hot; nobody's first seconds count.
   for (const server of [product, bare, one, auto])
     await wrk({ url: server.url + path, connections, seconds: 1 });
   const rates = await interleave(rounds, {
-    modferry: rate(product.url),
-    one: rate(one.url),
-    auto: rate(auto.url),
-    bare: rate(bare.url),
+    modferry: rate('modferry', product),
+    one: rate('nginx 1', one),
+    auto: rate('nginx auto', auto),
+    bare: rate('bare Node', bare),
   });
-  const own = `modferry ${rateText(rates.modferry)}`;
+  const label = kind === 'list' ? 'list' : `.${kind}`;
+  const text = (name: string, values: readonly number[]): string =>
+    `${name} ${rateText(values)} at ${microsecondsText(cpu[name] ?? [])} CPU each`;
+  const own = text('modferry', rates.modferry);
   return [
     {
-      name: `.${kind}: modferry / nginx, 1 worker`.replace('.list', 'list'),
+      name: `${label}: modferry / nginx, 1 worker`,
       value: medianRatio(rates.modferry, rates.one),
       target: { atLeast: 0.6 },
-      detail: `${own}, nginx ${rateText(rates.one)}`,
+      detail: `${own}, ${text('nginx 1', rates.one)}`,
     },
     {
-      name: `.${kind}: modferry / nginx, auto`.replace('.list', 'list'),
+      name: `${label}: modferry / nginx, auto`,
       value: medianRatio(rates.modferry, rates.auto),
       target: { atLeast: 0.6 },
-      detail: `${own}, nginx ${rateText(rates.auto)}`,
+      detail: `${own}, ${text('nginx auto', rates.auto)}`,
     },
     {
-      name: `.${kind}: modferry / bare Node`.replace('.list', 'list'),
+      name: `${label}: modferry / bare Node`,
       value: medianRatio(rates.modferry, rates.bare),
       target: { atLeast: 0.76 },
-      detail: `${own}, bare Node ${rateText(rates.bare)}`,
+      detail: `${own}, ${text('bare Node', rates.bare)}`,
+    },
+    {
+      name: `${label}: CPU time per request, bare Node / modferry`,
+      value: medianRatio(cpu['bare Node'] ?? [], cpu['modferry'] ?? []),
+      detail: 'the same comparison without the noise of a shared machine',
     },
   ];
 }

@@ -103,7 +103,7 @@ const lookAhead = z.strictObject({
   }),
   concurrency: integer({ default: 8, min: 1, max: 256, about: 'Fetches ahead at once.' }),
   depth: integer({
-    default: 3,
+    default: 1,
     min: 0,
     max: 16,
     about:

@@ -30,6 +30,7 @@ const statusOf: Record<FailureKind, number> = {
 
 const maxLines = 8;
 const maxTextBytes = 650;
+const maxOutcomeLength = 120;
 
 /** Never throws. */
 export function answerFor(error: unknown, negativeMaxAgeS: number): ErrorAnswer {
@@ -82,7 +83,9 @@ function textOf(failure: SourcesFailure): string {
 function outcomeLine(outcome: SourceOutcome): string {
   const took =
     outcome.tookMs < 1000 ? `${Math.round(outcome.tookMs)} ms` : `${(outcome.tookMs / 1000).toFixed(1)} s`;
-  return line(`${outcome.source}: ${outcome.message} (${took})`, 120);
+  // Only what happened is shortened: the name and the time are what an operator compares.
+  const room = Math.max(20, maxOutcomeLength - outcome.source.length - took.length - ': '.length - ' ()'.length);
+  return line(`${outcome.source}: ${messageOf(new Error(outcome.message), room)} (${took})`);
 }
 
 function line(text: string, max = 300): string {

@@ -334,14 +334,16 @@ export class ZipFill {
     const sizeNow = totalBytes ?? this.#declaredBytes;
     const sizeFits = seen.declaredBytes === sizeNow || seen.declaredBytes === undefined;
     const same = sizeFits && (await sameBytes(seen.sink, sink, seen.bytes).catch(() => false));
-    if (this.#seen !== seen) return;
+    // Decided meanwhile, or this attempt failed while it was compared: the next one is compared anew.
+    if (this.#seen !== seen || this.#sink !== sink) return;
+    // In one go: a follower that woke up in between would read the new source's bytes behind the old one's.
     this.#seen = undefined;
-    await seen.sink.close();
     if (!same) {
       this.#era += 1;
       this.#sentBytes = 0;
     }
     this.#notice.raise();
+    await seen.sink.close();
   }
 
   /** After a failed attempt: keeps what clients have seen, forgets the rest. */

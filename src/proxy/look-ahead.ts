@@ -29,6 +29,8 @@ export interface LookAheadCounts {
   readonly unasked: number;
   readonly unaskedBytes: number;
   readonly dropped: number;
+  /** Asked of the sources in vain. */
+  readonly failed: number;
 }
 
 /** Jobs waiting in all; more are dropped and counted. */
@@ -57,7 +59,7 @@ export class LookAhead {
   readonly #stop = new AbortController();
   #running = 0;
   #bytesInFlight = 0;
-  #counts = { started: 0, used: 0, usedBytes: 0, unasked: 0, unaskedBytes: 0, dropped: 0 };
+  #counts = { started: 0, used: 0, usedBytes: 0, unasked: 0, unaskedBytes: 0, dropped: 0, failed: 0 };
 
   constructor(deps: LookAheadDeps) {
     this.#deps = deps;
@@ -163,7 +165,9 @@ export class LookAhead {
       this.#queued.delete(nameOf(job.key));
       this.#running += 1;
       void this.#run(job)
-        .catch(() => {})
+        .catch(() => {
+          this.#counts.failed += 1;
+        })
         .finally(() => {
           this.#running -= 1;
           this.#pump();

@@ -52,7 +52,7 @@ const cases: readonly Case[] = [
   { name: 'a body longer than declared', fault: (body) => wrongLength(body.length - 10), alone: [502], exts: ['info', 'zip'] },
   // In .info and .mod a changed byte is only caught where it breaks the text.
   { name: 'a wrong byte', fault: () => flipByte(20), alone: [502] },
-  { name: 'a wrong byte near the end', fault: () => flipByte(-60), alone: [502], exts: ['zip'] },
+  { name: 'a wrong byte in the directory at the end', fault: () => flipByte(-30), alone: [502], exts: ['zip'] },
   { name: 'an empty body', fault: () => replaceBody(''), alone: [502] },
   { name: 'another file', fault: () => replaceBody('{"Version":"v0.0.1"}\n'), alone: [502] },
   { name: 'a log-in page', fault: () => captivePortal(), alone: [502] },
@@ -73,10 +73,10 @@ const cases: readonly Case[] = [
   { name: 'a body without end', fault: () => endless(), alone: [502] },
 ];
 
-/** Short patience, and limits that an endless body passes soon. */
+/** Short patience, limits that an endless body passes soon, and room for all cases at once. */
 const config = {
   timeouts: { connect: '1s', first_byte: { meta: '200ms', zip: '200ms' }, last_hope: '800ms', idle: '400ms' },
-  ingest: { hold: '300ms', limits: { zip: '2MiB', mod: '1MiB' } },
+  ingest: { hold: '300ms', per_upstream: 128, concurrency: 256, limits: { zip: '2MiB', mod: '1MiB' } },
 };
 
 function moduleFor(index: number, paddingBytes = 0): FakeModule {
