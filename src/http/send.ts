@@ -58,11 +58,9 @@ export async function sendFrom(
     response.destroy(error instanceof Error ? error : undefined);
     throw error;
   } finally {
-    // A destroyed socket may still hold the block it was writing: only a clean run gives its blocks back.
-    if (response.writableEnded) {
-      pool.give(block);
-      pool.give(spare);
-    }
+    // A destroyed socket may still hold the block it was writing: only a clean run's blocks are used again.
+    pool.give(block, response.writableEnded);
+    pool.give(spare, response.writableEnded);
   }
 
   function readNext(target: Buffer, at: number): Promise<number> {

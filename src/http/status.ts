@@ -84,7 +84,10 @@ function outcomeLine(outcome: SourceOutcome): string {
   const took =
     outcome.tookMs < 1000 ? `${Math.round(outcome.tookMs)} ms` : `${(outcome.tookMs / 1000).toFixed(1)} s`;
   // Only what happened is shortened: the name and the time are what an operator compares.
-  const room = Math.max(20, maxOutcomeLength - outcome.source.length - took.length - ': '.length - ' ()'.length);
+  const room = Math.max(
+    20,
+    maxOutcomeLength - outcome.source.length - took.length - ': '.length - ' ()'.length,
+  );
   return line(`${outcome.source}: ${messageOf(new Error(outcome.message), room)} (${took})`);
 }
 

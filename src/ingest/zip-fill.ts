@@ -25,6 +25,8 @@ export interface VerifiedZip {
   readonly verifiedAtMs: number;
   /** The whole file, where it is small or several wait for it. */
   readonly body: Buffer | undefined;
+  /** False: it stands in memory only, because the disk takes no more, and will not be stored. */
+  readonly isStaged: boolean;
 }
 
 export interface ZipFillDeps {
@@ -287,6 +289,7 @@ export class ZipFill {
         source: answer.upstream,
         verifiedAtMs: this.#deps.clock.now(),
         body: body ?? (await this.#shareable(sink, total)),
+        isStaged: sink.staged !== undefined,
       };
       await this.#reconcile(total);
       this.#verified = zip;

@@ -138,11 +138,14 @@ export class ArtifactService {
       if (opened === 'stored') return undefined;
       const { verified } = opened;
       if (verified?.body !== undefined) {
-        zips.put(nameOf(key), {
-          body: verified.body,
-          sha256: verified.sha256,
-          modifiedAtMs: verified.verifiedAtMs,
-        });
+        // What is not stored must be asked for again, so that it is stored once there is room.
+        if (verified.isStaged) {
+          zips.put(nameOf(key), {
+            body: verified.body,
+            sha256: verified.sha256,
+            modifiedAtMs: verified.verifiedAtMs,
+          });
+        }
         const source = `upstream:${verified.source}`;
         return zipReply(verified.body, verified.sha256, verified.verifiedAtMs, source);
       }

@@ -15,7 +15,7 @@ import { BufferPool } from '../http/buffer-pool.ts';
 import { Handler } from '../http/handler.ts';
 import { HotCache } from '../http/hot-cache.ts';
 import { type Listening, listen } from '../http/server.ts';
-import { Ingest } from '../ingest/ingest.ts';
+import { Ingest, nameOf } from '../ingest/ingest.ts';
 import { type IngestEvents, SourcesFailure } from '../ingest/types.ts';
 import type { Clock } from '../lib/clock.ts';
 import { ModferryError, messageOf } from '../lib/errors.ts';
@@ -207,7 +207,7 @@ export class Service {
       proxy,
       hot: this.#hot,
       accessLog: this.#accessLog,
-      pool: new BufferPool(512 * 1024, 32),
+      pool: new BufferPool(),
       instanceId: facts.instanceId,
       pathPrefix: config.pathPrefix,
       idleWriteMs: config.server.idleWriteTimeoutMs,
@@ -228,6 +228,11 @@ export class Service {
       this.#negatives.forget(key.path);
     });
     this.#events.on('conflict', () => this.#hot.clear());
+    for (const failed of ['passedThrough', 'publishFailed'] as const) {
+      this.#events.on(failed, ({ key }) => {
+        if (key.ext === 'zip') this.#zips.forget(nameOf(key));
+      });
+    }
     store.onPurge((event) => this.#purged(event.path, event.version));
   }
 

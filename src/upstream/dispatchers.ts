@@ -6,10 +6,11 @@
 import { type LookupAddress, type LookupOptions, lookup } from 'node:dns';
 import { readFileSync } from 'node:fs';
 import { getCACertificates } from 'node:tls';
-import { Agent, type Dispatcher, Pool, ProxyAgent } from 'undici';
+import type { Agent as AgentType, Dispatcher, Pool as PoolType, ProxyAgent as ProxyAgentType } from 'undici';
 import { ModferryError, messageOf } from '../lib/errors.ts';
 import { isInnerHost } from './network-address.ts';
 import type { OutboundProxy, ProxyRule } from './outbound-proxy.ts';
+import { Agent, Pool, ProxyAgent } from './undici-parts.ts';
 
 export interface DispatcherOptions {
   readonly base: URL;
@@ -90,13 +91,13 @@ export class Dispatchers {
     };
   }
 
-  #agent(isOwn: boolean): Agent {
+  #agent(isOwn: boolean): AgentType {
     const ca = this.#ca === undefined ? {} : { ca: this.#ca };
     const lookup = isOwn ? this.#watchingLookup : this.#guardedLookup;
     return new Agent({ ...this.#common(), connect: { ...ca, lookup } });
   }
 
-  #proxyAgent(proxy: OutboundProxy): ProxyAgent {
+  #proxyAgent(proxy: OutboundProxy): ProxyAgentType {
     const { connectTimeoutMs, maxConnections } = this.#options;
     const tls = this.#ca === undefined ? {} : { requestTls: { ca: this.#ca }, proxyTls: { ca: this.#ca } };
     return new ProxyAgent({
@@ -106,7 +107,7 @@ export class Dispatchers {
       // A proxy that accepts the connection and never answers CONNECT would otherwise hold it for 5 minutes.
       clientFactory: (origin, options) =>
         new Pool(origin, {
-          ...(options as Pool.Options),
+          ...(options as PoolType.Options),
           connections: maxConnections,
           connectTimeout: connectTimeoutMs,
           headersTimeout: connectTimeoutMs,

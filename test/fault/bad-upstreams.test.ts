@@ -75,8 +75,8 @@ const cases: readonly Case[] = [
 
 /** Short patience, limits that an endless body passes soon, and room for all cases at once. */
 const config = {
-  timeouts: { connect: '1s', first_byte: { meta: '200ms', zip: '200ms' }, last_hope: '800ms', idle: '400ms' },
-  ingest: { hold: '300ms', per_upstream: 128, concurrency: 256, limits: { zip: '2MiB', mod: '1MiB' } },
+  timeouts: { connect: '1s', first_byte: { meta: '200ms', zip: '200ms' }, last_hope: '800ms', idle: '1500ms' },
+  ingest: { hold: '1400ms', per_upstream: 128, concurrency: 256, limits: { zip: '600KiB', mod: '300KiB' } },
 };
 
 function moduleFor(index: number, paddingBytes = 0): FakeModule {

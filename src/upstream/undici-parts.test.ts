@@ -1,0 +1,16 @@
+import * as undici from 'undici';
+import { describe, expect, it } from 'vitest';
+import { Agent, Pool, ProxyAgent } from './undici-parts.ts';
+
+describe('the parts of undici', () => {
+  it('are the very classes that its index exports', () => {
+    expect([Agent, Pool, ProxyAgent]).toEqual([undici.Agent, undici.Pool, undici.ProxyAgent]);
+  });
+
+  it('can ask', async () => {
+    const agent = new Agent();
+
+    expect(agent.request).toBeTypeOf('function');
+    await agent.close();
+  });
+});
