@@ -104,7 +104,6 @@ function makeServer(limits: ServerLimits, handler: RequestListener): Server {
       requestTimeout: limits.requestTimeoutMs,
       keepAliveTimeout: limits.keepAliveMs,
       connectionsCheckingInterval: 2_000,
-      // A client that shuts its sending side down right after the request still gets its answer.
       noDelay: true,
     },
     handler,

@@ -32,6 +32,8 @@ export interface LatestDeps {
   isPrivate(path: ModulePath): boolean;
   absenceHint(path: ModulePath): string | undefined;
   windows(path: string): Windows;
+  /** A newer answer is known: kept replies are out of date. */
+  onChanged(path: ModulePath): void;
   /** The .info or .mod of a version, from the store or the sources. Rejects when it cannot be had. */
   artifact(path: ModulePath, version: Version, ext: 'info' | 'mod', signal: AbortSignal): Promise<Buffer>;
   /** Read at each use: a reload may change them. Bytes and milliseconds. */
@@ -57,6 +59,7 @@ export class LatestService {
       },
       fetch: (path, signal, origin) => this.#fetch(path as ModulePath, signal, origin),
       save: (path, known) => {
+        deps.onChanged(path as ModulePath);
         void deps.store
           .writeMutable(path as ModulePath, 'latest', {
             body: known.value.body,

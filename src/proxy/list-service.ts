@@ -26,7 +26,7 @@ export interface ListDeps {
   isPrivate(path: ModulePath): boolean;
   absenceHint(path: ModulePath): string | undefined;
   windows(path: string): Windows;
-  /** A source answered after the reply was sent: the kept reply is out of date. */
+  /** A newer answer is known: kept replies are out of date. */
   onChanged(path: ModulePath): void;
   /** Read at each use: a reload may change them. Bytes and milliseconds. */
   readonly limits: { listBytes(): number; lastHopeMs(): number };
@@ -58,6 +58,7 @@ export class ListService {
       },
       fetch: (path, signal, origin) => this.#fetch(path as ModulePath, signal, origin),
       save: (path, known) => {
+        deps.onChanged(path as ModulePath);
         void deps.store
           .writeMutable(path as ModulePath, 'list', {
             body: '',

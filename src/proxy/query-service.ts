@@ -27,6 +27,8 @@ export interface QueryDeps {
   isPrivate(path: ModulePath): boolean;
   absenceHint(path: ModulePath): string | undefined;
   windows(path: string): Windows;
+  /** A newer answer is known: kept replies are out of date. */
+  onChanged(path: ModulePath): void;
   /** Read at each use: a reload may change them. Bytes and milliseconds. */
   readonly limits: { infoBytes(): number; lastHopeMs(): number; firstByteMs(): number };
 }
@@ -53,6 +55,7 @@ export class QueryService {
       fetch: (key, signal, origin) => this.#fetch(key, signal, origin),
       save: (key, known) => {
         const { path, query } = split(key);
+        deps.onChanged(path);
         void deps.store
           .writeMutable(path, `query:${query}`, {
             body: known.value.body,

@@ -104,6 +104,7 @@ describe('Revalidating', () => {
     const nothing = answers.get('k', ask);
     (await fetchNumber(1)).reject(new Error('down'));
     await expect(nothing).rejects.toThrow('down');
+    await clock.advance(1_000);
     const first = answers.get('k', ask);
     (await fetchNumber(2)).resolve({ text: 'one' });
     await first;
@@ -136,5 +137,39 @@ describe('Revalidating', () => {
 
     await expect(answers.get('k', ask)).resolves.toMatchObject({ value: { text: 'kept' }, state: 'fresh' });
     expect(fetches).toHaveLength(0);
+  });
+
+  it('does not ask again for what is fresh, or right after a failure', async () => {
+    const { answers, fetchNumber, fetches, clock } = setUp();
+    const first = answers.get('k', ask);
+    (await fetchNumber(1)).resolve({ text: 'one' });
+    await first;
+
+    answers.refresh('k');
+    await settle();
+    expect(fetches).toHaveLength(1);
+
+    await clock.advance(61_000);
+    answers.refresh('k');
+    (await fetchNumber(2)).reject(new Error('down'));
+    await settle();
+    answers.refresh('k');
+    await settle();
+    expect(fetches).toHaveLength(2);
+  });
+
+  it('shares a failure with who asks right after it', async () => {
+    const { answers, fetchNumber, fetches, clock } = setUp();
+    const first = answers.get('k', ask);
+    (await fetchNumber(1)).reject(new Error('down'));
+    await expect(first).rejects.toThrow('down');
+
+    await expect(answers.get('k', ask)).rejects.toThrow('down');
+    expect(fetches).toHaveLength(1);
+
+    await clock.advance(1_000);
+    const later = answers.get('k', ask);
+    (await fetchNumber(2)).resolve({ text: 'one' });
+    await expect(later).resolves.toMatchObject({ value: { text: 'one' } });
   });
 });

@@ -62,6 +62,7 @@ interface Slot<Value> {
 
 /** `no-cache` starts at most one refresh per key in this time (ruling 7). */
 const coalesceMs = 5_000;
+const sharedFailureMs = 1_000;
 /** After a failed refresh the last known answer is served this long without asking again. */
 const failurePauseMs = 10_000;
 
@@ -100,6 +101,10 @@ export class Revalidating<Value extends object> {
         }
       }
     }
+    // Whoever asks right after a failure shares it: a burst of askers must not become a burst of questions.
+    if (slot.known === undefined && slot.work === undefined && mono - slot.failedAtMs < sharedFailureMs) {
+      throw slot.failure;
+    }
     const work = slot.work ?? this.#start(key, slot, originOf(ask));
     try {
       const known = await work.join(ask.signal);
@@ -126,10 +131,14 @@ export class Revalidating<Value extends object> {
     this.#deps.save(key, slot.known);
   }
 
-  /** Starts a refresh behind the scenes unless one is under way. */
+  /** Starts a refresh behind the scenes unless one is under way, has just failed, or is not needed any more. */
   refresh(key: string): void {
     void this.#slot(key).then((slot) => {
-      if (slot.work !== undefined) return;
+      const { clock } = this.#deps;
+      if (slot.work !== undefined || clock.monotonic() - slot.failedAtMs < failurePauseMs) return;
+      const ageMs =
+        slot.known === undefined ? Number.POSITIVE_INFINITY : clock.now() - slot.known.confirmedAtMs;
+      if (ageMs < this.#deps.windows(key).freshMs) return;
       const work = this.#start(key, slot, {});
       void work.join().catch(() => {});
     });

@@ -17,7 +17,7 @@ import { HotCache } from '../http/hot-cache.ts';
 import { type Listening, listen } from '../http/server.ts';
 import { Ingest, nameOf } from '../ingest/ingest.ts';
 import { type IngestEvents, SourcesFailure } from '../ingest/types.ts';
-import type { Clock } from '../lib/clock.ts';
+import type { Clock, Timer } from '../lib/clock.ts';
 import { ModferryError, messageOf } from '../lib/errors.ts';
 import { EventBus } from '../lib/event-bus.ts';
 import { ArtifactService } from '../proxy/artifact-service.ts';
@@ -71,6 +71,9 @@ const fixedKeys = ['listen', 'dataDir', 'pathPrefix', 'server', 'memory', 'store
 /** The probe writes a file: whoever asks `/readyz` in a loop must not wear the disk. */
 const probeEveryMs = 1_000;
 
+/** Longer than a zip of Go's largest size takes over a slow link. */
+const retiredForMs = 3_600_000;
+
 export class Service {
   readonly #input: ServiceInput;
   readonly #store: FsStore;
@@ -91,6 +94,8 @@ export class Service {
   readonly #ownAddresses: readonly OwnAddress[];
   #config: Config;
   #set: UpstreamSet;
+  /** Sets replaced by a reload that may still have transfers under way. */
+  readonly #retired = new Map<UpstreamSet, Timer>();
   #listening: Listening | undefined;
   #admin: AdminSocket | undefined;
   #draining = false;
@@ -122,6 +127,7 @@ export class Service {
       upstreamsFor: (path: ModulePath) => this.#upstreamsFor(path),
       isPrivate: (path: ModulePath) => this.#set.isPrivate(path),
       absenceHint: () => this.#absenceHint(),
+      onChanged: (path: ModulePath) => this.#hot.forgetMutable(path),
     };
     this.#ingest = new Ingest({
       ...sources,
@@ -147,7 +153,6 @@ export class Service {
       store,
       windows: (path) => this.#windows(path, this.#config.freshness.listMs),
       limits,
-      onChanged: (path) => this.#hot.forgetMutable(path),
     });
     this.#lookAhead = new LookAhead({
       ingest: this.#ingest,
@@ -302,9 +307,16 @@ export class Service {
     this.#input.log.level = config.log.level;
     this.#accessLog.mode = config.log.access;
     for (const warning of set.warnings) this.#input.log.warn({ reason: warning }, 'configuration warning');
-    // Transfers under way end on the old clients.
-    void before.close().catch(() => {});
+    this.#retire(before);
     return { restartNeededFor };
+  }
+
+  /** Transfers under way end on the old clients, so these are not closed at once; idle sockets end by themselves. */
+  #retire(set: UpstreamSet): void {
+    const close = (): void => {
+      if (this.#retired.delete(set)) void set.close().catch(() => {});
+    };
+    this.#retired.set(set, this.#input.clock.setTimeout(close, retiredForMs));
   }
 
   /** Drains: `/readyz` says 503 at once, transfers under way may end within the drain time. Idempotent. */
@@ -418,6 +430,10 @@ export class Service {
     await this.#admin?.close();
     await this.#verifier.close();
     await this.#set.close();
+    for (const [set, timer] of this.#retired) {
+      timer.cancel();
+      await set.close();
+    }
     await this.#store.close();
     await this.#accessLog.flush();
   }
