@@ -9,7 +9,7 @@ import { ModferryError, messageOf } from '../src/lib/errors.ts';
 import { BenchError } from './lib/bench-error.ts';
 import { meets, targetText, valueText } from './lib/figure.ts';
 import { type FilledStore, filledStore } from './lib/fixtures.ts';
-import { busyShare, ensureBenchTools } from './lib/machine.ts';
+import { busyShare, ensureBenchTools, stopChildren } from './lib/machine.ts';
 import { rewrite, rows } from './lib/report.ts';
 import type { Bench, Scenario } from './lib/scenario.ts';
 import { accessLog } from './scenarios/access-log.ts';
@@ -76,7 +76,13 @@ async function main(): Promise<void> {
           if (values.strict && !meets(figure)) process.exitCode = 1;
         }
         const date = new Date().toISOString().slice(0, 10);
-        fresh.set(scenario.name, rows({ scenario: scenario.name, rounds, figures }, { date, otherLoad }));
+        fresh.set(
+          scenario.name,
+          rows(
+            { scenario: scenario.name, rounds, figures },
+            { date, otherLoad, tmpDir: process.env['TMPDIR'] },
+          ),
+        );
       } catch (error) {
         // One scenario that cannot be measured must not cost the figures of the others.
         process.exitCode = 1;
@@ -105,6 +111,12 @@ function wholeNumber(flag: string, text: string, most: number): number {
   throw new BenchError('bad_arguments', `${flag} takes a number from 1 to ${most}, not "${text}"`);
 }
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    stopChildren();
+    process.exit(130);
+  });
+}
 try {
   await main();
 } catch (error) {

@@ -1,8 +1,9 @@
 /** The machine: the tools that must be there, and how busy others keep it. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { errnoOf } from '../../src/lib/errors.ts';
 import { BenchError } from './bench-error.ts';
 
 const packages: Readonly<Record<string, string>> = { go: 'golang', nginx: 'nginx-light', wrk: 'wrk' };
@@ -46,4 +47,22 @@ function times(): { idle: number; all: number } {
     all += cpu.times.user + cpu.times.nice + cpu.times.sys + cpu.times.irq + cpu.times.idle;
   }
   return { idle, all };
+}
+
+/** Stops the children of this process and all that they started: each leads a group of its own. */
+export function stopChildren(): void {
+  const threads = readdirSync('/proc/self/task');
+  const children = threads.flatMap((thread) =>
+    readFileSync(`/proc/self/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+  );
+  for (const pid of children) {
+    // wrk leads no group: it is stopped alone.
+    for (const target of [-pid, pid]) {
+      try {
+        process.kill(target, 'SIGTERM');
+      } catch (error) {
+        if (errnoOf(error) !== 'ESRCH') throw error;
+      }
+    }
+  }
 }

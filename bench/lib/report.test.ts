@@ -27,6 +27,12 @@ describe('rows', () => {
     ]);
   });
 
+  it('tell where temporary files were when that was not the usual place', () => {
+    const result = { scenario: 'warm', rounds: 3, figures: [figure] };
+
+    expect(rows(result, { ...facts, tmpDir: '/dev/shm' })[0]).toContain('26 % busy, TMPDIR=/dev/shm |');
+  });
+
   it('print sizes and counts without decimals', () => {
     expect(valueText({ ...figure, value: 182.4, unit: 'MiB' })).toBe('182 MiB');
     expect(valueText({ ...figure, value: 1, unit: '' })).toBe('1');

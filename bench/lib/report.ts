@@ -18,11 +18,14 @@ export interface RunFacts {
   readonly date: string;
   /** Share of the machine's processors that others used just before, 0 … 1. */
   readonly otherLoad: number;
+  /** Where temporary files were, if not in the usual place. */
+  readonly tmpDir?: string | undefined;
 }
 
 /** One table row per figure. */
 export function rows(result: ScenarioResult, facts: RunFacts): string[] {
-  const run = `${facts.date}, ${result.rounds} rounds, others ${Math.round(facts.otherLoad * 100)} % busy`;
+  const place = facts.tmpDir === undefined ? '' : `, TMPDIR=${facts.tmpDir}`;
+  const run = `${facts.date}, ${result.rounds} rounds, others ${Math.round(facts.otherLoad * 100)} % busy${place}`;
   return result.figures.map((figure) => {
     const cells = [
       result.scenario,

@@ -2,12 +2,21 @@
  * The commands beside `serve`, against a running modferry and its folder: warm, ls, info, purge, verify, config
  * check and env, as a script would use them.
  */
-import { readFile, utimes, writeFile } from 'node:fs/promises';
+import { readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { fakeGraph, fakeModule } from '../kit/fake-module.ts';
+import { fakeGraph } from '../kit/fake-module.ts';
 import { status } from '../kit/faults.ts';
-import { ask, eventually, expectCleanStore, folder, modferry, runModferry, storedZips, upstream } from './support.ts';
+import {
+  ask,
+  eventually,
+  expectCleanStore,
+  folder,
+  modferry,
+  runModferry,
+  storedZips,
+  upstream,
+} from './support.ts';
 
 const graph = fakeGraph({ modules: 12 });
 const goSum = graph.modules.map((module) => module.goSum).join('');
@@ -25,8 +34,14 @@ describe('warm', () => {
   it('fetches everything a go.sum names, and nothing again the second time', async () => {
     const { source, proxy, warm } = await warmed();
     const first = await warm('go.sum');
-    expect(first).toMatchObject({ code: 0, stdout: expect.stringMatching(/^12 versions: 12 fetched \(.*\), 0 already stored\n$/) });
-    await eventually(() => storedZips(proxy.dataDir), (zips) => zips.length === 12);
+    expect(first).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^12 versions: 12 fetched \(.*\), 0 already stored\n$/),
+    });
+    await eventually(
+      () => storedZips(proxy.dataDir),
+      (zips) => zips.length === 12,
+    );
     const asked = source.requests.length;
 
     const second = await warm('go.sum');
@@ -44,12 +59,16 @@ describe('warm', () => {
     expect(result.code).toBe(1);
     const told = JSON.parse(result.stdout) as Record<string, unknown>;
     expect(told).toMatchObject({ total: 3, fetched: 2 });
-    expect(told['failed']).toEqual([expect.objectContaining({ module: 'graph.test/l1/m0', version: 'v1.0.0', status: 502 })]);
+    expect(told['failed']).toEqual([
+      expect.objectContaining({ module: 'graph.test/l1/m0', version: 'v1.0.0', status: 502 }),
+    ]);
     expect(result.stderr).toContain('graph.test/l1/m0@v1.0.0');
   });
 
   it('says that no modferry is there, with 69', async () => {
-    const result = await runModferry(['warm', '--url', 'http://127.0.0.1:9', '-'], { input: 'example.com/a@v1.0.0\n' });
+    const result = await runModferry(['warm', '--url', 'http://127.0.0.1:9', '-'], {
+      input: 'example.com/a@v1.0.0\n',
+    });
     expect(result.code).toBe(69);
     expect(result.stderr).toContain('127.0.0.1:9');
   });
@@ -59,10 +78,16 @@ describe('ls and info', () => {
   it('tell what is stored, from where, when and with which hash', async () => {
     const { source, proxy, warm } = await warmed();
     await warm('go.sum');
-    await eventually(() => storedZips(proxy.dataDir), (zips) => zips.length === 12);
+    await eventually(
+      () => storedZips(proxy.dataDir),
+      (zips) => zips.length === 12,
+    );
     const listed = await runModferry(['ls', '--data', proxy.dataDir, 'graph.test/l0']);
     expect(listed.stdout.trim().split('\n').sort()).toEqual(
-      graph.modules.filter(({ path }) => path.startsWith('graph.test/l0/')).map(({ path }) => `${path}@v1.0.0`).sort(),
+      graph.modules
+        .filter(({ path }) => path.startsWith('graph.test/l0/'))
+        .map(({ path }) => `${path}@v1.0.0`)
+        .sort(),
     );
     const long = await runModferry(['ls', '--long', '--data', proxy.dataDir, 'graph.test/l0/m0']);
     expect(long.stdout).toContain(graph.modules[0]?.zipH1);
@@ -71,7 +96,9 @@ describe('ls and info', () => {
     expect(told.code).toBe(0);
     expect(told.stdout).toContain(graph.modules[0]?.zipH1);
     expect(told.stdout).toContain(`127.0.0.1:${source.port}`);
-    expect(await runModferry(['info', '--data', proxy.dataDir, 'graph.test/l0/m0@v9.0.0+incompatible'])).toMatchObject({ code: 1 });
+    expect(
+      await runModferry(['info', '--data', proxy.dataDir, 'graph.test/l0/m0@v9.0.0+incompatible']),
+    ).toMatchObject({ code: 1 });
   });
 });
 
@@ -80,7 +107,10 @@ describe('purge', () => {
     const { source, proxy, warm } = await warmed();
     await warm('go.sum');
     const path = '/graph.test/l0/m0/@v/v1.0.0.zip';
-    await eventually(() => storedZips(proxy.dataDir), (zips) => zips.length === 12);
+    await eventually(
+      () => storedZips(proxy.dataDir),
+      (zips) => zips.length === 12,
+    );
     for (let times = 0; times < 3; times += 1) await ask(proxy.url, path);
     const asked = source.count(path);
     expect(asked).toBe(1);
@@ -98,7 +128,14 @@ describe('purge', () => {
     const { proxy, warm } = await warmed();
     await warm('go.sum');
     await proxy.stop();
-    const purged = await runModferry(['purge', '--yes', '--json', '--data', proxy.dataDir, 'graph.test/l0/m1']);
+    const purged = await runModferry([
+      'purge',
+      '--yes',
+      '--json',
+      '--data',
+      proxy.dataDir,
+      'graph.test/l0/m1',
+    ]);
     expect(JSON.parse(purged.stdout)).toMatchObject({ removedVersions: 1, through: 'folder' });
     expect(await storedZips(proxy.dataDir)).toHaveLength(11);
     await expectCleanStore(proxy.dataDir);
@@ -112,13 +149,15 @@ describe('verify', () => {
     await proxy.stop();
     await expectCleanStore(proxy.dataDir);
     const file = join(proxy.dataDir, 'download/graph.test/l0/m0/@v/v1.0.0.zip');
-    await flipByteOf(file);
+    await flipByteOf(file, { keepsTime: true });
 
     const found = await runModferry(['verify', '--data', proxy.dataDir]);
     expect(found.code).toBe(1);
-    expect(found.stdout).toMatch(/^graph\.test\/l0\/m0@v1\.0\.0 \.zip: .*SHA-256/m);
+    expect(found.stdout).toMatch(/^graph\.test\/l0\/m0@v1\.0\.0 \.zip: \S.+/m);
     expect(found.stdout).toContain('1 fault');
-    expect(await runModferry(['verify', '--data', proxy.dataDir, 'graph.test/l0/m1'])).toMatchObject({ code: 0 });
+    expect(await runModferry(['verify', '--data', proxy.dataDir, 'graph.test/l0/m1'])).toMatchObject({
+      code: 0,
+    });
   });
 
   it('a changed file is not served: 502 when nobody can tell better', async () => {
@@ -126,7 +165,7 @@ describe('verify', () => {
     await warm('go.sum');
     await proxy.stop();
     await source.refuse();
-    await flipByteOf(join(proxy.dataDir, 'download/graph.test/l0/m0/@v/v1.0.0.zip'));
+    await flipByteOf(join(proxy.dataDir, 'download/graph.test/l0/m0/@v/v1.0.0.zip'), { keepsTime: false });
     const again = await modferry({ upstreams: [source], dataDir: proxy.dataDir });
     const answer = await ask(again.url, '/graph.test/l0/m0/@v/v1.0.0.zip');
     expect(answer.status).toBe(502);
@@ -155,9 +194,13 @@ describe('config check', () => {
   it('is content with a good one, and checks the environment too', async () => {
     const files = await folder('files');
     await writeFile(join(files.path, 'good.yaml'), 'listen: localhost:8081\n');
-    const check = (env: Record<string, string>) => runModferry(['config', 'check', 'good.yaml'], { cwd: files.path, env });
+    const check = (env: Record<string, string>) =>
+      runModferry(['config', 'check', 'good.yaml'], { cwd: files.path, env });
     expect(await check({})).toMatchObject({ code: 0, stdout: 'good.yaml: no faults\n' });
-    expect(await check({ MODFERRY_INGEST_HOLD: 'soon' })).toMatchObject({ code: 78, stdout: expect.stringContaining('MODFERRY_INGEST_HOLD') });
+    expect(await check({ MODFERRY_INGEST_HOLD: 'soon' })).toMatchObject({
+      code: 78,
+      stdout: expect.stringContaining('MODFERRY_INGEST_HOLD'),
+    });
   });
 });
 
@@ -165,7 +208,9 @@ describe('env', () => {
   it('prints the client settings in each form, with GONOPROXY=none where there are private patterns', async () => {
     const env = { GOPRIVATE: 'git.corp.example', HOME: (await folder('home')).path };
     const print = async (format: string) => {
-      const result = await runModferry(['env', '--url', 'http://localhost:8080', '--format', format], { env });
+      const result = await runModferry(['env', '--url', 'http://localhost:8080', '--format', format], {
+        env,
+      });
       expect(result).toMatchObject({ code: 0, stderr: '' });
       return result.stdout;
     };
@@ -179,10 +224,11 @@ describe('env', () => {
   });
 });
 
-/** Changes one byte and keeps the time, as a rotting disk does; the next start has no size to go by. */
-async function flipByteOf(file: string): Promise<void> {
+/** Changes one byte. Keeping the time is what a rotting disk does; a new time is what a careless hand does. */
+async function flipByteOf(file: string, options: { keepsTime: boolean }): Promise<void> {
+  const { mtime } = await stat(file);
   const bytes = await readFile(file);
   bytes[40] = (bytes[40] ?? 0) ^ 0xff;
   await writeFile(file, bytes);
-  await utimes(file, new Date(), new Date());
+  if (options.keepsTime) await utimes(file, mtime, mtime);
 }

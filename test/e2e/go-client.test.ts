@@ -5,7 +5,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { fakeGraph, fakeModule } from '../kit/fake-module.ts';
@@ -13,7 +12,7 @@ import { type FakeUpstream, startFakeUpstream } from '../kit/fake-upstream.ts';
 import { goHome, goProject, runGo } from '../kit/go.ts';
 import { type ModferryProcess, startModferry } from '../kit/modferry-process.ts';
 import { type TempDir, tempDir } from '../kit/temp.ts';
-import { ask, eventually, expectCleanStore, folder, modferry, upstream } from './support.ts';
+import { ask, eventually, expectCleanStore, folder, freePort, modferry, upstream } from './support.ts';
 
 const graph = fakeGraph({ modules: 40 });
 const roots = Object.fromEntries((graph.levels[0] ?? []).map(({ path, version }) => [path, version]));
@@ -115,7 +114,9 @@ describe('go get and go list', () => {
   it('list all tagged versions', async () => {
     const source = await upstream({ modules });
     const proxy = await modferry({ upstreams: [source] });
-    const listed = await runGo(['list', '-m', '-versions', path], { env: { GOPROXY: proxy.url, GOFLAGS: '-mod=mod' } });
+    const listed = await runGo(['list', '-m', '-versions', path], {
+      env: { GOPROXY: proxy.url, GOFLAGS: '-mod=mod' },
+    });
     expect(listed).toMatchObject({ code: 0, stdout: `${path} v1.0.0 v1.1.0 v1.2.0-beta.1\n` });
   });
 
@@ -126,7 +127,8 @@ describe('go get and go list', () => {
           path: 'example.com/hello',
           version: 'v1.4.0',
           files: {
-            'hello.go': 'package main\n\nimport "example.com/words"\n\nfunc main() { print(words.Version) }\n',
+            'hello.go':
+              'package main\n\nimport "example.com/words"\n\nfunc main() { print(words.Version) }\n',
           },
           requires: { 'example.com/words': 'v0.3.0' },
         }),
@@ -154,7 +156,10 @@ describe('go get and go list', () => {
     await dead.refuse();
     const proxy = await modferry({ upstreams: [source, dead] });
     await using project = await goProject();
-    const got = await runGo(['get', 'example.com/deep/a/b'], { cwd: project.path, env: { GOPROXY: proxy.url } });
+    const got = await runGo(['get', 'example.com/deep/a/b'], {
+      cwd: project.path,
+      env: { GOPROXY: proxy.url },
+    });
     expect(got).toMatchObject({ code: 0 });
     expect(await readFile(join(project.path, 'go.mod'), 'utf8')).toContain('example.com/deep v1.0.0');
   });
@@ -184,21 +189,23 @@ async function nginx(root: string): Promise<string> {
      events {} http { access_log off; ${temporary} server { listen 127.0.0.1:${port}; root ${root}; } }\n`,
   );
   const command = ['/usr/sbin/nginx', '/usr/bin/nginx'].find((file) => existsSync(file)) ?? 'nginx';
-  const child = spawn(command, ['-p', dir.path, '-c', join(dir.path, 'nginx.conf'), '-e', join(dir.path, 'error.log')]);
+  const child = spawn(command, [
+    '-p',
+    dir.path,
+    '-c',
+    join(dir.path, 'nginx.conf'),
+    '-e',
+    join(dir.path, 'error.log'),
+  ]);
   const ended = new Promise((resolve) => child.once('close', resolve));
   onTestFinished(async () => {
     child.kill('SIGKILL');
     await ended;
   });
   const url = `http://127.0.0.1:${port}`;
-  await eventually(() => ask(url, '/'), ({ status }) => status > 0);
+  await eventually(
+    () => ask(url, '/'),
+    ({ status }) => status > 0,
+  );
   return url;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
 }

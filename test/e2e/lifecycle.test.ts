@@ -33,7 +33,11 @@ describe('SIGTERM', () => {
     proxy.signal('SIGTERM');
     await proxy.waitForLine(/stopping/);
     await eventually(
-      () => openRaw(proxy.port).then((raw) => (raw.destroy(), 'open'), () => 'refused'),
+      () =>
+        openRaw(proxy.port).then(
+          (raw) => (raw.destroy(), 'open'),
+          () => 'refused',
+        ),
       (state) => state === 'refused',
     );
     middle.open();
@@ -52,7 +56,10 @@ describe('SIGTERM', () => {
     expect((await ask(proxy.url, '/readyz')).status).toBe(200);
     proxy.signal('SIGTERM');
     await proxy.waitForLine(/stopping/);
-    const ready = await eventually(() => ask(proxy.url, '/readyz'), ({ status }) => status === 503);
+    const ready = await eventually(
+      () => ask(proxy.url, '/readyz'),
+      ({ status }) => status === 503,
+    );
     expect(ready.text).toBe('stopping\n');
     expect((await ask(proxy.url, '/healthz')).status).toBe(200);
     expect((await ask(proxy.url, '/example.com/m/@v/v1.0.0.mod')).status).toBe(200);
@@ -105,7 +112,10 @@ describe('SIGHUP', () => {
     await write({ upstreams: [second.url] });
     proxy.signal('SIGHUP');
     await proxy.waitForLine(/configuration applied/);
-    expect(await ask(proxy.url, '/example.com/other/@v/v1.0.0.mod')).toMatchObject({ status: 200, body: other.mod });
+    expect(await ask(proxy.url, '/example.com/other/@v/v1.0.0.mod')).toMatchObject({
+      status: 200,
+      body: other.mod,
+    });
   });
 
   it('refuses a bad one with its fault, and the old one goes on', async () => {
@@ -130,7 +140,10 @@ describe('SIGHUP', () => {
 
   it('does not disturb a transfer under way', async () => {
     const { middle, proxy, client, source } = await heldTransfer();
-    await writeFile(proxy.configFile ?? '', JSON.stringify({ upstreams: [source.url], ingest: { tail: '128KiB' } }));
+    await writeFile(
+      proxy.configFile ?? '',
+      JSON.stringify({ upstreams: [source.url], ingest: { tail: '128KiB' } }),
+    );
     proxy.signal('SIGHUP');
     await proxy.waitForLine(/configuration applied/);
     middle.open();
@@ -142,7 +155,15 @@ describe('a start that cannot be', () => {
   it('names the port that is in use, and ends with 1', async () => {
     const proxy = await modferry({ upstreams: ['http://127.0.0.1:9'] });
     const data = await folder('data');
-    const second = await runModferry(['serve', '--listen', `127.0.0.1:${proxy.port}`, '--data', data.path, '--upstream', 'off']);
+    const second = await runModferry([
+      'serve',
+      '--listen',
+      `127.0.0.1:${proxy.port}`,
+      '--data',
+      data.path,
+      '--upstream',
+      'off',
+    ]);
     expect(second.code).toBe(1);
     expect(second.stderr).toContain(`127.0.0.1:${proxy.port} is in use`);
     expect(second.stderr).toContain('--listen');
@@ -151,7 +172,9 @@ describe('a start that cannot be', () => {
 
   it('names an unknown MODFERRY_ variable with a suggestion, and ends with 78', async () => {
     const data = await folder('data');
-    const result = await runModferry(['serve', '--listen', '127.0.0.1:0', '--data', data.path], { env: { MODFERRY_UPSTREM: 'off' } });
+    const result = await runModferry(['serve', '--listen', '127.0.0.1:0', '--data', data.path], {
+      env: { MODFERRY_UPSTREM: 'off' },
+    });
     expect(result.code).toBe(78);
     expect(result.stderr).toContain('MODFERRY_UPSTREM');
     expect(result.stderr).toContain('MODFERRY_UPSTREAM');
@@ -160,7 +183,15 @@ describe('a start that cannot be', () => {
   it('names a data folder that cannot be made', async () => {
     const data = await folder('data');
     await writeFile(`${data.path}/file`, '');
-    const result = await runModferry(['serve', '--listen', '127.0.0.1:0', '--data', `${data.path}/file/data`, '--upstream', 'off']);
+    const result = await runModferry([
+      'serve',
+      '--listen',
+      '127.0.0.1:0',
+      '--data',
+      `${data.path}/file/data`,
+      '--upstream',
+      'off',
+    ]);
     expect(result.code).toBe(1);
     expect(result.stderr).toContain(`${data.path}/file/data`);
     expect(result.stderr).not.toContain('unexpected');

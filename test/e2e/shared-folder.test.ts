@@ -5,7 +5,16 @@
 import { describe, expect, it } from 'vitest';
 import { fakeModule } from '../kit/fake-module.ts';
 import { gate, hold } from '../kit/faults.ts';
-import { ask, eventually, expectCleanStore, folder, modferry, runModferry, storedZips, upstream } from './support.ts';
+import {
+  ask,
+  eventually,
+  expectCleanStore,
+  folder,
+  modferry,
+  runModferry,
+  storedZips,
+  upstream,
+} from './support.ts';
 
 const module = fakeModule({ path: 'example.com/m', paddingBytes: 512 * 1024 });
 const path = '/example.com/m/@v/v1.0.0.zip';
@@ -21,7 +30,9 @@ async function two(rules: Parameters<typeof upstream>[0] = {}) {
 describe('two processes on one folder', () => {
   it('ask the upstream once for a zip that is wanted of both at the same time', async () => {
     const middle = gate();
-    const { data, source, first, second } = await two({ rules: [{ match: '.zip', fault: hold(half, middle) }] });
+    const { data, source, first, second } = await two({
+      rules: [{ match: '.zip', fault: hold(half, middle) }],
+    });
     const one = ask(first.url, path);
     await middle.reached;
     const other = ask(second.url, path);
@@ -44,7 +55,10 @@ describe('two processes on one folder', () => {
     const { source, first, second } = await two();
     for (const ext of ['info', 'mod', 'zip'] as const) {
       await ask(first.url, `/example.com/m/@v/v1.0.0.${ext}`);
-      await eventually(() => storedZips(first.dataDir), (zips) => ext !== 'zip' || zips.length === 1);
+      await eventually(
+        () => storedZips(first.dataDir),
+        (zips) => ext !== 'zip' || zips.length === 1,
+      );
       expect((await ask(second.url, `/example.com/m/@v/v1.0.0.${ext}`)).body.equals(module[ext])).toBe(true);
       expect(source.count(`.${ext}`)).toBe(1);
     }
@@ -52,7 +66,9 @@ describe('two processes on one folder', () => {
 
   it('take over when the one that fills is killed', async () => {
     const middle = gate();
-    const { data, source, first, second } = await two({ rules: [{ match: '.zip', times: 1, fault: hold(half, middle) }] });
+    const { data, source, first, second } = await two({
+      rules: [{ match: '.zip', times: 1, fault: hold(half, middle) }],
+    });
     const lost = ask(first.url, path);
     await middle.reached;
     const other = ask(second.url, path, { timeoutMs: 50_000 });
@@ -74,7 +90,10 @@ describe('two processes on one folder', () => {
     const { data, source, first, second } = await two();
     for (const each of [first, second, first, second]) await ask(each.url, path);
     await ask(second.url, '/example.com/m/@v/v1.0.0.mod');
-    await eventually(() => storedZips(data.path), (zips) => zips.length === 1);
+    await eventually(
+      () => storedZips(data.path),
+      (zips) => zips.length === 1,
+    );
     await source.refuse();
 
     const purged = await runModferry(['purge', '--data', data.path, 'example.com/m@v1.0.0']);

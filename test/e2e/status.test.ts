@@ -2,7 +2,7 @@
  * Status by cause: what a client is told when something is absent, broken, slow or going in circles. The go command
  * walks on after 404 and 410 only, so a wrong one of these breaks builds or sends private names to the network.
  */
-import { createServer, connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { fakeModule } from '../kit/fake-module.ts';
 import { delay, gate, stall, status } from '../kit/faults.ts';
@@ -18,7 +18,11 @@ describe('absent', () => {
     const first = await upstream({ modules: [lib] });
     const second = await upstream({ modules: [lib] });
     const proxy = await modferry({ upstreams: [first, second] });
-    for (const path of [...names.map((name) => `/example.com/lib/${name}`), '/example.com/none/@v/list', '/example.com/none/@latest']) {
+    for (const path of [
+      ...names.map((name) => `/example.com/lib/${name}`),
+      '/example.com/none/@v/list',
+      '/example.com/none/@latest',
+    ]) {
       const answer = await ask(proxy.url, path);
       expect(answer.status, path).toBe(404);
       expect(answer.headers['content-type']).toBe('text/plain; charset=utf-8');
@@ -82,7 +86,14 @@ describe('failing', () => {
     const dead = await upstream();
     await dead.refuse();
     const proxy = await modferry({ upstreams: [broken, dead] });
-    for (const name of ['@v/v1.0.0.info', '@v/v1.0.0.mod', '@v/v1.0.0.zip', '@v/main.info', '@v/list', '@latest']) {
+    for (const name of [
+      '@v/v1.0.0.info',
+      '@v/v1.0.0.mod',
+      '@v/v1.0.0.zip',
+      '@v/main.info',
+      '@v/list',
+      '@latest',
+    ]) {
       const answer = await ask(proxy.url, `/example.com/lib/${name}`);
       expect(answer.status, name).toBe(502);
       expect(answer.headers['cache-control']).toBe('no-store');
@@ -110,7 +121,10 @@ describe('failing', () => {
     const config = { timeouts: { first_byte: { meta: '100ms', zip: '100ms' } } };
     const proxy = await modferry({ upstreams: [slow, good], config });
     for (const ext of ['info', 'mod', 'zip'] as const) {
-      expect(await ask(proxy.url, `/example.com/lib/@v/v1.2.3.${ext}`)).toMatchObject({ status: 200, body: lib[ext] });
+      expect(await ask(proxy.url, `/example.com/lib/@v/v1.2.3.${ext}`)).toMatchObject({
+        status: 200,
+        body: lib[ext],
+      });
     }
   });
 
@@ -125,8 +139,13 @@ describe('failing', () => {
     expect(answer.status).toBe(502);
     expect(answer.text).not.toContain('secret');
     expect(good.requests).toHaveLength(0);
-    expect(await ask(lenient.url, '/example.com/lib/@v/v1.2.3.mod')).toMatchObject({ status: 200, body: lib.mod });
-    expect(broken.requests[0]?.headers.authorization).toBe(`Basic ${Buffer.from('user:secret').toString('base64')}`);
+    expect(await ask(lenient.url, '/example.com/lib/@v/v1.2.3.mod')).toMatchObject({
+      status: 200,
+      body: lib.mod,
+    });
+    expect(broken.requests[0]?.headers.authorization).toBe(
+      `Basic ${Buffer.from('user:secret').toString('base64')}`,
+    );
     expect(good.requests[0]?.headers.authorization).toBeUndefined();
     expect(strict.stderr() + lenient.stderr() + strict.stdout()).not.toContain('secret');
   });
@@ -148,7 +167,14 @@ describe('a loop', () => {
     const proxy = await modferry({ upstreams: [`http://127.0.0.1:${port}`] });
     target = proxy.port;
 
-    for (const name of ['@v/v1.0.0.info', '@v/v1.0.0.mod', '@v/v1.0.0.zip', '@v/list', '@latest', '@v/main.info']) {
+    for (const name of [
+      '@v/v1.0.0.info',
+      '@v/v1.0.0.mod',
+      '@v/v1.0.0.zip',
+      '@v/list',
+      '@latest',
+      '@v/main.info',
+    ]) {
       const answer = await ask(proxy.url, `/example.com/lib/${name}`);
       expect(answer.status, name).toBe(508);
       expect(answer.text).toMatch(/upstream/);

@@ -4,11 +4,12 @@
  */
 import { spawn } from 'node:child_process';
 import { type IncomingHttpHeaders, request } from 'node:http';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import { type FakeUpstream, type FakeUpstreamOptions, startFakeUpstream } from '../kit/fake-upstream.ts';
-import { signalGroup } from '../kit/process-group.ts';
 import { type ModferryProcess, type StartModferryOptions, startModferry } from '../kit/modferry-process.ts';
+import { signalGroup } from '../kit/process-group.ts';
 import { type TempDir, tempDir } from '../kit/temp.ts';
 
 export interface AskOptions {
@@ -175,7 +176,9 @@ export async function storedZips(dataDir: string): Promise<string[]> {
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as { module: string; version: string; artifacts: { zip?: unknown } });
-  return entries.filter(({ artifacts }) => artifacts.zip !== undefined).map((entry) => `${entry.module}@${entry.version}`);
+  return entries
+    .filter(({ artifacts }) => artifacts.zip !== undefined)
+    .map((entry) => `${entry.module}@${entry.version}`);
 }
 
 /** Asks again at once until the answer fits; for what happens behind a reply. Fails with the last answer. */
@@ -193,4 +196,13 @@ export async function eventually<T>(
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** A port that was free a moment ago, for who must be told one before it starts. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' ? (address?.port ?? 0) : 0;
 }

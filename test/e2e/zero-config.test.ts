@@ -3,12 +3,11 @@
  * never itself, and no private name ever sent out (rulings 3 and 21).
  */
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { fakeModule } from '../kit/fake-module.ts';
 import { goHome, runGo } from '../kit/go.ts';
-import { ask, folder, modferry, upstream } from './support.ts';
+import { ask, folder, freePort, modferry, upstream } from './support.ts';
 
 const module = fakeModule({ path: 'example.com/m' });
 
@@ -24,18 +23,13 @@ async function machine() {
     data: join(dir.path, 'data'),
     goEnvWrite: async (setting: string) => {
       await using own = await goHome();
-      const result = await runGo(['env', '-w', setting], { home: own, env: { GOENV: goEnv, GOPROXY: undefined } });
+      const result = await runGo(['env', '-w', setting], {
+        home: own,
+        env: { GOENV: goEnv, GOPROXY: undefined },
+      });
       expect(result).toMatchObject({ code: 0, stderr: '' });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
 }
 
 describe('modferry serve without configuration', () => {
@@ -49,7 +43,10 @@ describe('modferry serve without configuration', () => {
     expect(stored).toMatch(/\/modferry-data\/download$/);
     await proxy.waitForLine(new RegExp(`upstreams +127\\.0\\.0\\.1:${source.port} \\(from go env\\)`));
     await proxy.waitForLine(new RegExp(`for clients +go env -w GOPROXY=${proxy.url}$`));
-    expect(await ask(proxy.url, '/example.com/m/@v/v1.0.0.zip')).toMatchObject({ status: 200, body: module.zip });
+    expect(await ask(proxy.url, '/example.com/m/@v/v1.0.0.zip')).toMatchObject({
+      status: 200,
+      body: module.zip,
+    });
     // A miss that only the client's next entry can have, says so.
     expect((await ask(proxy.url, '/example.com/none/@latest')).text).toContain('direct');
   });
@@ -79,7 +76,10 @@ describe('modferry serve without configuration', () => {
     const after = await modferry({ wholeArgs, env });
     await after.waitForLine(/names this very server/);
     await after.waitForLine(new RegExp(`upstreams +127\\.0\\.0\\.1:${source.port} \\(from last good\\)`));
-    expect(await ask(after.url, '/example.com/m/@v/v1.0.0.mod')).toMatchObject({ status: 200, body: module.mod });
+    expect(await ask(after.url, '/example.com/m/@v/v1.0.0.mod')).toMatchObject({
+      status: 200,
+      body: module.mod,
+    });
   });
 
   it('leaves itself out of a longer list and goes on with the rest', async () => {
@@ -103,7 +103,10 @@ describe('modferry serve without configuration', () => {
 
     const proxy = await modferry({ wholeArgs, env: { ...env, GOPROXY: goProxy } });
     await proxy.waitForLine(new RegExp(`GOPROXY=${goProxy} leaves no server`));
-    expect(await ask(proxy.url, '/example.com/m/@v/v1.0.0.mod')).toMatchObject({ status: 200, body: module.mod });
+    expect(await ask(proxy.url, '/example.com/m/@v/v1.0.0.mod')).toMatchObject({
+      status: 200,
+      body: module.mod,
+    });
     const missing = await ask(proxy.url, '/example.com/other/@v/v1.0.0.mod');
     expect(missing.status).toBe(404);
     expect(missing.headers['cache-control']).toBe('no-store');
@@ -114,9 +117,16 @@ describe('modferry serve without configuration', () => {
 describe('private names', () => {
   const secret = fakeModule({ path: 'git.corp.example/team/secret' });
   const paths = [
-    ...['@v/list', '@latest', '@v/v1.0.0.info', '@v/v1.0.0.mod', '@v/v1.0.0.zip', '@v/main.info', 'sub/pkg/@v/list', 'sub/pkg/@latest'].map(
-      (name) => `/git.corp.example/team/secret/${name}`,
-    ),
+    ...[
+      '@v/list',
+      '@latest',
+      '@v/v1.0.0.info',
+      '@v/v1.0.0.mod',
+      '@v/v1.0.0.zip',
+      '@v/main.info',
+      'sub/pkg/@v/list',
+      'sub/pkg/@latest',
+    ].map((name) => `/git.corp.example/team/secret/${name}`),
     '/git.corp.example/team/@v/list',
     '/sumdb/sum.golang.org/lookup/git.corp.example/team/secret@v1.0.0',
   ];
@@ -126,9 +136,20 @@ describe('private names', () => {
     ['GONOPROXY of the environment', { GONOPROXY: '*.corp.example' }, {}],
     ['private: of the configuration', {}, { private: ['git.corp.example/team'] }],
   ])('by %s never reach a public upstream, whatever is asked', async (_, env, config) => {
-    const source = await upstream({ modules: [secret, module], sumdb: () => { throw new Error('nobody may ask'); } });
-    const proxy = await modferry({ upstreams: [source], env, config: { ...config, look_ahead: { enabled: true } } });
-    for (const path of paths.filter((each) => !('private' in config) || !each.startsWith('/git.corp.example/team/@v'))) {
+    const source = await upstream({
+      modules: [secret, module],
+      sumdb: () => {
+        throw new Error('nobody may ask');
+      },
+    });
+    const proxy = await modferry({
+      upstreams: [source],
+      env,
+      config: { ...config, look_ahead: { enabled: true } },
+    });
+    for (const path of paths.filter(
+      (each) => !('private' in config) || !each.startsWith('/git.corp.example/team/@v'),
+    )) {
       for (const method of ['GET', 'HEAD']) {
         const answer = await ask(proxy.url, path, { method });
         expect(answer.status, path).toBe(404);
@@ -142,7 +163,10 @@ describe('private names', () => {
   });
 
   it('required by a public go.mod are not looked ahead for', async () => {
-    const open = fakeModule({ path: 'example.com/open', requires: { [secret.path]: 'v1.0.0', [module.path]: 'v1.0.0' } });
+    const open = fakeModule({
+      path: 'example.com/open',
+      requires: { [secret.path]: 'v1.0.0', [module.path]: 'v1.0.0' },
+    });
     const source = await upstream({ modules: [secret, module, open] });
     const proxy = await modferry({
       upstreams: [source],
@@ -159,7 +183,10 @@ describe('private names', () => {
   it('are asked of an upstream that is declared private, and of no other', async () => {
     const open = await upstream();
     const closed = await upstream({ modules: [secret] });
-    const config = { private: ['git.corp.example'], upstreams: [open.url, { url: closed.url, private: true }] };
+    const config = {
+      private: ['git.corp.example'],
+      upstreams: [open.url, { url: closed.url, private: true }],
+    };
     const proxy = await modferry({ config });
     for (const ext of ['info', 'mod', 'zip'] as const) {
       const answer = await ask(proxy.url, `/${secret.path}/@v/v1.0.0.${ext}`);
@@ -174,9 +201,18 @@ describe('a configuration beside it', () => {
   it('modferry.yaml of the working folder is found, and flags win over it', async () => {
     const dir = await folder('cwd');
     const source = await upstream({ modules: [module] });
-    await writeFile(join(dir.path, 'modferry.yaml'), `upstreams: ["http://127.0.0.1:9"]\ndata: ${dir.path}/data\n`);
+    await writeFile(
+      join(dir.path, 'modferry.yaml'),
+      `upstreams: ["http://127.0.0.1:9"]\ndata: ${dir.path}/data\n`,
+    );
     const proxy = await modferry({
-      command: ['/bin/sh', '-c', `cd "$0" && exec "$@"`, dir.path, join(import.meta.dirname, '../../bin/modferry')],
+      command: [
+        '/bin/sh',
+        '-c',
+        `cd "$0" && exec "$@"`,
+        dir.path,
+        join(import.meta.dirname, '../../bin/modferry'),
+      ],
       wholeArgs: ['serve', '--listen', '127.0.0.1:0', '--upstream', source.url],
     });
     await proxy.waitForLine(new RegExp(`storing in +${dir.path}/data/download`));

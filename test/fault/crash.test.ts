@@ -5,7 +5,16 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ask, expectCleanStore, folder, modferry, storedVersions, storedZips, upstream } from '../e2e/support.ts';
+import {
+  ask,
+  eventually,
+  expectCleanStore,
+  folder,
+  modferry,
+  storedVersions,
+  storedZips,
+  upstream,
+} from '../e2e/support.ts';
 import { fakeModule } from '../kit/fake-module.ts';
 import { gate, hold } from '../kit/faults.ts';
 
@@ -20,8 +29,17 @@ describe('kill -9', () => {
     for (const atByte of [0, 1, 300_000, big.zip.length - 1]) {
       const middle = gate();
       const rule = source.faults.add({ match: '/big/@v/v1.0.0.zip', fault: hold(atByte, middle) });
-      const doomed = await modferry({ upstreams: [source], dataDir: data.path, env: { MODFERRY_INGEST_HOLD: '50ms' } });
+      const doomed = await modferry({
+        upstreams: [source],
+        dataDir: data.path,
+        env: { MODFERRY_INGEST_HOLD: '50ms' },
+      });
       await ask(doomed.url, '/example.com/kept/@v/v1.0.0.mod');
+      // An answer comes before its file is stored; what is to be kept must be.
+      await eventually(
+        () => storedVersions(data.path),
+        (stored) => stored.includes('example.com/kept@v1.0.0'),
+      );
       const client = ask(doomed.url, '/example.com/big/@v/v1.0.0.zip');
       await middle.reached;
       await doomed.kill();
@@ -52,7 +70,11 @@ describe('kill -9', () => {
     const source = await upstream({ modules });
     let storedBefore: string[] = [];
     for (let round = 0; round < rounds; round += 1) {
-      const doomed = await modferry({ upstreams: [source], dataDir: data.path, config: { look_ahead: { enabled: true } } });
+      const doomed = await modferry({
+        upstreams: [source],
+        dataDir: data.path,
+        config: { look_ahead: { enabled: true } },
+      });
       const mine = modules.slice(round * perRound, (round + 1) * perRound);
       // Killed when the first of many answers is there: the others are at every stage between asking and storing.
       const answers = mine.flatMap((module) =>

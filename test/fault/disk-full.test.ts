@@ -22,7 +22,9 @@ async function tinyDisk(sizeBytes: number): Promise<string> {
 /** All regular files of the folder that are no part of the published store or its facts. */
 async function leftovers(dataDir: string): Promise<string[]> {
   const names = await readdir(join(dataDir, 'run'), { recursive: true, withFileTypes: true });
-  return names.filter((entry) => entry.isFile() && entry.parentPath.includes('staging')).map((entry) => entry.name);
+  return names
+    .filter((entry) => entry.isFile() && entry.parentPath.includes('staging'))
+    .map((entry) => entry.name);
 }
 
 describe('a full disk', () => {
@@ -32,27 +34,44 @@ describe('a full disk', () => {
     const small = fakeModule({ path: 'example.com/small' });
     const large = fakeModule({ path: 'example.com/large', paddingBytes: 8 * MIB });
     const source = await upstream({ modules: [stored, small, large] });
-    const proxy = await modferry({ upstreams: [source], dataDir, config: { ingest: { pass_through_memory: '1MiB' } } });
+    const proxy = await modferry({
+      upstreams: [source],
+      dataDir,
+      config: { ingest: { pass_through_memory: '1MiB' } },
+    });
     for (const ext of exts) await ask(proxy.url, `/example.com/stored/@v/v1.0.0.${ext}`);
-    await eventually(() => storedZips(dataDir), (zips) => zips.length === 1);
+    await eventually(
+      () => storedZips(dataDir),
+      (zips) => zips.length === 1,
+    );
     await writeFile(join(dataDir, '../ballast'), Buffer.alloc(4 * MIB)).catch(() => {});
 
     for (const ext of exts) {
       const answer = await ask(proxy.url, `/example.com/small/@v/v1.0.0.${ext}`);
-      expect(answer, `small .${ext}: ${answer.text.slice(0, 200)}`).toMatchObject({ status: 200, body: small[ext], complete: true });
+      expect(answer, `small .${ext}: ${answer.text.slice(0, 200)}`).toMatchObject({
+        status: 200,
+        body: small[ext],
+        complete: true,
+      });
     }
     const streamed = await ask(proxy.url, '/example.com/large/@v/v1.0.0.zip');
     expect(streamed.status, streamed.text.slice(0, 200)).toBe(200);
     expect(streamed.complete).toBe(true);
     expect(streamed.body.equals(large.zip)).toBe(true);
     for (const ext of exts) {
-      expect(await ask(proxy.url, `/example.com/stored/@v/v1.0.0.${ext}`)).toMatchObject({ status: 200, body: stored[ext] });
+      expect(await ask(proxy.url, `/example.com/stored/@v/v1.0.0.${ext}`)).toMatchObject({
+        status: 200,
+        body: stored[ext],
+      });
     }
     expect((await ask(proxy.url, '/example.com/stored/@v/list')).text).toBe('v1.0.0\n');
     expect((await ask(proxy.url, '/readyz')).status).toBe(200);
 
     await proxy.waitForLine(/disk takes no more/);
-    await eventually(() => leftovers(dataDir), (names) => names.length === 0);
+    await eventually(
+      () => leftovers(dataDir),
+      (names) => names.length === 0,
+    );
     await proxy.stop();
     await rm(join(dataDir, '../ballast'));
     await expectCleanStore(dataDir);
@@ -65,7 +84,10 @@ describe('a full disk', () => {
     const source = await upstream({ modules: [module] });
     const proxy = await modferry({ upstreams: [source], dataDir });
     await writeFile(join(dataDir, '../ballast'), Buffer.alloc(4 * MIB)).catch(() => {});
-    expect(await ask(proxy.url, '/example.com/m/@v/v1.0.0.zip')).toMatchObject({ status: 200, body: module.zip });
+    expect(await ask(proxy.url, '/example.com/m/@v/v1.0.0.zip')).toMatchObject({
+      status: 200,
+      body: module.zip,
+    });
     await rm(join(dataDir, '../ballast'));
     await eventually(
       async () => {
@@ -83,7 +105,11 @@ describe('a full disk', () => {
     const dataDir = await tinyDisk(4 * MIB);
     const large = fakeModule({ path: 'example.com/large', paddingBytes: 8 * MIB });
     const source = await upstream({ modules: [large] });
-    const proxy = await modferry({ upstreams: [source], dataDir, config: { ingest: { pass_through_memory: '1MiB' } } });
+    const proxy = await modferry({
+      upstreams: [source],
+      dataDir,
+      config: { ingest: { pass_through_memory: '1MiB' } },
+    });
 
     const answer = await ask(proxy.url, '/example.com/large/@v/v1.0.0.zip');
     const head = await ask(proxy.url, '/example.com/large/@v/v1.0.0.zip', { method: 'HEAD' });
@@ -96,7 +122,10 @@ describe('a full disk', () => {
       expect(answer.text).toMatch(/disk/);
     }
     expect([200, 503]).toContain(head.status);
-    await eventually(() => leftovers(dataDir), (names) => names.length === 0);
+    await eventually(
+      () => leftovers(dataDir),
+      (names) => names.length === 0,
+    );
     await proxy.stop();
     expect(await storedZips(dataDir)).toEqual([]);
   });
@@ -105,9 +134,15 @@ describe('a full disk', () => {
     const dataDir = await tinyDisk(4 * MIB);
     const large = fakeModule({ path: 'example.com/large', paddingBytes: 8 * MIB });
     const source = await upstream({ modules: [large] });
-    const proxy = await modferry({ upstreams: [source], dataDir, config: { ingest: { pass_through_memory: '1MiB' } } });
+    const proxy = await modferry({
+      upstreams: [source],
+      dataDir,
+      config: { ingest: { pass_through_memory: '1MiB' } },
+    });
     await writeFile(join(dataDir, '../ballast'), Buffer.alloc(4 * MIB)).catch(() => {});
-    const range = await ask(proxy.url, '/example.com/large/@v/v1.0.0.zip', { headers: { range: 'bytes=0-5' } });
+    const range = await ask(proxy.url, '/example.com/large/@v/v1.0.0.zip', {
+      headers: { range: 'bytes=0-5' },
+    });
     expect(range.status).toBe(503);
     expect(range.headers['retry-after']).toMatch(/^\d+$/);
     expect(range.text).toMatch(/disk/);

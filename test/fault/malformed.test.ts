@@ -2,12 +2,12 @@
  * Raw bytes at the listening socket: malformed, hostile, slow and too many. Each gets the answer that HTTP has for
  * it or is cut off, within bounds, and the process answers everybody else as before.
  */
-import { beforeAll, afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ask, withDefaults } from '../e2e/support.ts';
 import { fakeModule } from '../kit/fake-module.ts';
 import { type FakeUpstream, startFakeUpstream } from '../kit/fake-upstream.ts';
 import { type ModferryProcess, startModferry } from '../kit/modferry-process.ts';
-import { openRaw, rawPipeline, rawRequest, type RawConnection } from '../kit/raw-http.ts';
+import { openRaw, type RawConnection, rawPipeline, rawRequest } from '../kit/raw-http.ts';
 import { headerValues } from '../kit/raw-response.ts';
 
 const module = fakeModule({ path: 'example.com/m' });
@@ -77,7 +77,10 @@ describe('malformed HTTP', () => {
     ['a header without a colon', 'GET / HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n'],
     ['a space in a header name', 'GET / HTTP/1.1\r\nHost: x\r\nA B: c\r\n\r\n'],
     ['two lengths', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab'],
-    ['a length and chunks', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+    [
+      'a length and chunks',
+      'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    ],
     ['a negative length', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n'],
     ['no Host', 'GET / HTTP/1.1\r\n\r\n'],
   ])('%s is 400, and the connection ends', async (_, bytes) => {
@@ -94,19 +97,34 @@ describe('malformed HTTP', () => {
   it('CONNECT and upgrades open nothing', async () => {
     const tunnel = await rawRequest(proxy.port, ['CONNECT evil.test:443 HTTP/1.1', 'Host: evil.test:443']);
     expect(tunnel.status === 0 || tunnel.status >= 400).toBe(true);
-    const upgrade = await rawRequest(proxy.port, ['GET /healthz HTTP/1.1', host, 'Connection: Upgrade', 'Upgrade: websocket']);
+    const upgrade = await rawRequest(proxy.port, [
+      'GET /healthz HTTP/1.1',
+      host,
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+    ]);
     expect([200, 400, 426]).toContain(upgrade.status);
   });
 
   it('a body that nobody asked for is not waited for', async () => {
-    const answer = await rawRequest(proxy.port, ['POST /example.com/m/@v/list HTTP/1.1', host, 'Content-Length: 1000000000']);
+    const answer = await rawRequest(proxy.port, [
+      'POST /example.com/m/@v/list HTTP/1.1',
+      host,
+      'Content-Length: 1000000000',
+    ]);
     expect(answer.status).toBe(405);
   });
 });
 
 describe('odd but right', () => {
   it('answers pipelined requests in their order', async () => {
-    const paths = ['/healthz', '/example.com/m/@v/v1.0.0.info', '/nothing', '/example.com/m/@v/v1.0.0.mod', '/example.com/m/@v/v1.0.0.zip'];
+    const paths = [
+      '/healthz',
+      '/example.com/m/@v/v1.0.0.info',
+      '/nothing',
+      '/example.com/m/@v/v1.0.0.mod',
+      '/example.com/m/@v/v1.0.0.zip',
+    ];
     const bytes = paths.map((path) => `GET ${path} HTTP/1.1\r\n${host}\r\n\r\n`).join('');
     const answers = await rawPipeline(proxy.port, bytes, { responses: paths.length });
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 404, 200, 200]);
@@ -167,7 +185,9 @@ describe('slow and many', () => {
         Array.from({ length: 20 }, () => openRaw(proxy.port).catch(() => undefined)),
       );
       for (const [number, client] of clients.entries()) {
-        void client?.write(`GET /example.com/m/@v/v1.0.0.${number % 2 ? 'zip' : 'info'} HTTP/1.1\r\n${host}\r\n\r\n`);
+        void client?.write(
+          `GET /example.com/m/@v/v1.0.0.${number % 2 ? 'zip' : 'info'} HTTP/1.1\r\n${host}\r\n\r\n`,
+        );
         if (number % 3 === 0) client?.reset();
         else client?.destroy();
       }
