@@ -80,3 +80,5 @@ function fail(error: unknown): void {
 }
 
 process.exitCode = await runCli(process.argv.slice(2), context);
+// After a second signal nothing that is left (a transfer, a stuck log reader) may keep a server alive.
+if (isServer) process.exit();

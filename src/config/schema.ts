@@ -67,7 +67,12 @@ const ingest = z.strictObject({
     max: 4096,
     about: 'Fetches of client requests at once; more wait.',
   }),
-  per_upstream: integer({ default: 16, min: 1, max: 1024, about: 'Connections to one upstream.' }),
+  per_upstream: integer({
+    default: 32,
+    min: 1,
+    max: 1024,
+    about: 'Connections to one upstream. Zips take at most three quarters of them.',
+  }),
   pass_through_memory: size({
     default: '64MiB',
     about: 'Memory, in all, for answers that are verified and passed on while the disk takes no more.',

@@ -11,7 +11,7 @@ import { type AccessLog, fieldsOf } from './access-log.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import { isNotModified, resolveRange } from './conditional.ts';
 import { bodyHeaders, etagOf, isPlainRequest } from './headers.ts';
-import type { HotCache, HotEntry } from './hot-cache.ts';
+import type { HotCache, HotEntry, HotMark } from './hot-cache.ts';
 import { parseRoute, type Route } from './route.ts';
 import { type ReadAt, sendFrom } from './send.ts';
 import { answerFor } from './status.ts';
@@ -144,8 +144,9 @@ export class Handler {
         this.#text(exchange, 508, hops);
         return;
       }
+      const mark = this.#deps.hot.mark;
       reply = await this.#deps.proxy.handle(route.operation, this.#context(exchange, abort.signal));
-      this.#keep(exchange, route.operation, reply);
+      this.#keep(exchange, route.operation, reply, mark);
     } catch (error) {
       if (abort.signal.aborted) {
         this.#log(exchange, 499, 0, 'none', true);
@@ -183,30 +184,34 @@ export class Handler {
     return undefined;
   }
 
-  #keep(exchange: Exchange, operation: Operation, reply: Reply): void {
+  #keep(exchange: Exchange, operation: Operation, reply: Reply, mark: HotMark): void {
     if (reply.kind !== 'bytes' || !reply.keep || reply.body.length > maxHotBodyBytes) return;
     const { cache } = reply;
     if (cache.kind === 'none') return;
-    this.#deps.hot.put(exchange.url, {
-      body: reply.body,
-      headers: bodyHeaders({
-        contentType: reply.contentType,
-        cache,
+    this.#deps.hot.put(
+      exchange.url,
+      {
+        body: reply.body,
+        headers: bodyHeaders({
+          contentType: reply.contentType,
+          cache,
+          etag: etagOf(reply.sha256),
+          lastModifiedMs: reply.lastModifiedMs,
+          contentLength: reply.body.length,
+        }),
         etag: etagOf(reply.sha256),
         lastModifiedMs: reply.lastModifiedMs,
-        contentLength: reply.body.length,
-      }),
-      etag: etagOf(reply.sha256),
-      lastModifiedMs: reply.lastModifiedMs,
-      logFields: exchange.fields,
-      freshUntilMs: cache.kind === 'immutable' ? Number.POSITIVE_INFINITY : cache.freshUntilMs,
-      staleUntilMs: cache.kind === 'immutable' ? Number.POSITIVE_INFINITY : cache.staleUntilMs,
-      refresh: reply.refresh,
-      mutableOf:
-        operation.kind === 'list' || operation.kind === 'latest' || operation.kind === 'query'
-          ? operation.path
-          : undefined,
-    });
+        logFields: exchange.fields,
+        freshUntilMs: cache.kind === 'immutable' ? Number.POSITIVE_INFINITY : cache.freshUntilMs,
+        staleUntilMs: cache.kind === 'immutable' ? Number.POSITIVE_INFINITY : cache.staleUntilMs,
+        refresh: reply.refresh,
+        mutableOf:
+          operation.kind === 'list' || operation.kind === 'latest' || operation.kind === 'query'
+            ? operation.path
+            : undefined,
+      },
+      mark,
+    );
   }
 
   async #send(exchange: Exchange, reply: Reply, signal: AbortSignal): Promise<void> {
@@ -330,18 +335,28 @@ export class Handler {
     }
     const status = extra.length > 0 ? 206 : 200;
     const contentLength = end === undefined ? undefined : end - start;
-    response.writeHead(status, [...bodyHeaders({ ...facts, contentLength }), ...extra]);
-    const firstByteMs = this.#elapsed(exchange);
+    let firstByteMs = this.#elapsed(exchange);
+    const begin = (): void => {
+      response.writeHead(status, [...bodyHeaders({ ...facts, contentLength }), ...extra]);
+      firstByteMs = this.#elapsed(exchange);
+    };
     if (request.method === 'HEAD') {
+      begin();
       response.end();
       this.#log(exchange, status, 0, reply.source, false, firstByteMs);
       return;
     }
     try {
       const { pool, idleWriteMs } = this.#deps;
-      const sent = await sendFrom(response, pool, body.readAt, start, end, idleWriteMs);
+      const sent = await sendFrom(response, pool, body.readAt, start, end, idleWriteMs, begin);
       this.#log(exchange, status, sent.bytes, reply.source, !sent.complete, firstByteMs);
-    } catch {
+    } catch (error) {
+      if (!response.headersSent && !response.destroyed) {
+        const answer = answerFor(error, this.#deps.negativeMaxAgeS());
+        if (answer.unexpected) this.#deps.onUnexpected(error, exchange.id);
+        this.#text(exchange, answer.status, answer.text, answer.headers);
+        return;
+      }
       // The source broke after the first byte: the cut connection is the answer (design rule 2).
       this.#log(exchange, status, 0, reply.source, true, firstByteMs);
     }

@@ -40,6 +40,28 @@ describe('HotCache', () => {
     expect(cache.get('/b/@v/list')).toBeDefined();
   });
 
+  it('keeps nothing that was begun before a purge', () => {
+    const cache = new HotCache(1_000_000);
+    const { mark } = cache;
+
+    cache.clear();
+    cache.put('/a', entry(1), mark);
+
+    expect(cache.get('/a')).toBeUndefined();
+  });
+
+  it('keeps no list that was begun before a change, but artifacts all the same', () => {
+    const cache = new HotCache(1_000_000);
+    const { mark } = cache;
+
+    cache.forgetMutable('a');
+    cache.put('/a/@v/list', entry(1, 'a'), mark);
+    cache.put('/a/@v/v1.0.0.mod', entry(1), mark);
+
+    expect(cache.get('/a/@v/list')).toBeUndefined();
+    expect(cache.get('/a/@v/v1.0.0.mod')).toBeDefined();
+  });
+
   it('does not keep what is larger than the whole cache', () => {
     const cache = new HotCache(100);
 

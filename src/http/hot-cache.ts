@@ -21,11 +21,18 @@ export interface HotEntry {
   readonly mutableOf: string | undefined;
 }
 
+export interface HotMark {
+  readonly purges: number;
+  readonly changes: number;
+}
+
 /** Per entry besides the body: headers, key, the objects themselves. */
 const overheadBytes = 1_000;
 
 export class HotCache {
   readonly #entries: LRUCache<string, HotEntry>;
+  #purges = 0;
+  #changes = 0;
   readonly #mutableUrls = new Map<string, Set<string>>();
 
   constructor(maxBytes: number) {
@@ -36,6 +43,14 @@ export class HotCache {
     });
   }
 
+  /**
+   * A mark to take before a reply is made: `put` keeps nothing that was begun before a purge, and no list or
+   * @latest that was begun before any of them changed.
+   */
+  get mark(): HotMark {
+    return { purges: this.#purges, changes: this.#changes };
+  }
+
   get bytes(): number {
     return this.#entries.calculatedSize;
   }
@@ -44,7 +59,9 @@ export class HotCache {
     return this.#entries.get(url);
   }
 
-  put(url: string, entry: HotEntry): void {
+  put(url: string, entry: HotEntry, mark: HotMark = this.mark): void {
+    if (mark.purges !== this.#purges) return;
+    if (entry.mutableOf !== undefined && mark.changes !== this.#changes) return;
     this.#entries.set(url, entry);
     if (entry.mutableOf === undefined || !this.#entries.has(url)) return;
     let urls = this.#mutableUrls.get(entry.mutableOf);
@@ -57,10 +74,12 @@ export class HotCache {
 
   /** Drops the list and @latest of a module; its immutable artifacts stay. */
   forgetMutable(modulePath: string): void {
+    this.#changes += 1;
     for (const url of this.#mutableUrls.get(modulePath) ?? []) this.#entries.delete(url);
   }
 
   clear(): void {
+    this.#purges += 1;
     this.#entries.clear();
     this.#mutableUrls.clear();
   }

@@ -15,7 +15,8 @@ export interface SendResult {
 
 /**
  * Streams `[start, end)` of a source; `end` undefined runs to the source's own end. The connection is destroyed
- * when the source fails or is shorter than promised. Never rejects for what the client does.
+ * when the source fails or is shorter than promised. `begin` is called before the first byte, once the source has
+ * given one (or its end): a source that fails before that rejects with the response untouched (ruling 8). Never rejects for what the client does.
  */
 export async function sendFrom(
   response: ServerResponse,
@@ -24,7 +25,9 @@ export async function sendFrom(
   start: number,
   end: number | undefined,
   idleMs: number,
+  begin: () => void,
 ): Promise<SendResult> {
+  let begun = false;
   let position = start;
   let block = pool.take();
   let spare = pool.take();
@@ -33,6 +36,10 @@ export async function sendFrom(
     for (;;) {
       const count = await (pendingRead ?? readNext(block, position));
       pendingRead = undefined;
+      if (!begun) {
+        begun = true;
+        begin();
+      }
       if (count === 0) {
         if (end !== undefined && position < end) throw new RangeError('the source ended early');
         break;
@@ -55,7 +62,7 @@ export async function sendFrom(
     response.end();
     return { bytes: position - start, complete: true };
   } catch (error) {
-    response.destroy(error instanceof Error ? error : undefined);
+    if (begun) response.destroy(error instanceof Error ? error : undefined);
     throw error;
   } finally {
     // A destroyed socket may still hold the block it was writing: only a clean run's blocks are used again.

@@ -46,6 +46,18 @@ export async function listen(
   limits: ServerLimits,
   handler: RequestListener,
 ): Promise<Listening> {
+  let draining = false;
+  const counting: RequestListener = (request, response) => {
+    // While draining each connection ends with the answer under way.
+    if (draining) response.shouldKeepAlive = false;
+    else {
+      response.once('finish', () => {
+        // A connection that was busy when the drain began is idle from here on.
+        if (draining) setImmediate(() => servers.forEach((server) => server.closeIdleConnections()));
+      });
+    }
+    handler(request, response);
+  };
   const servers: Server[] = [];
   const urls: string[] = [];
   const addresses: ListenTarget[] = [];
@@ -54,7 +66,7 @@ export async function listen(
       const { host, port } = target;
       let opened = 0;
       for (const [index, address] of (await addressesOf(host)).entries()) {
-        const server = makeServer(limits, handler);
+        const server = makeServer(limits, counting);
         // With port 0 the second address of a name takes the port that the first one was given.
         const wanted = port === 0 && opened > 0 ? (addresses.at(-1)?.port ?? 0) : port;
         try {
@@ -80,6 +92,7 @@ export async function listen(
     urls,
     addresses,
     drain: async () => {
+      draining = true;
       await Promise.all(
         servers.map((server) => {
           const closed = new Promise<void>((resolve) => {
@@ -108,6 +121,8 @@ function makeServer(limits: ServerLimits, handler: RequestListener): Server {
     },
     handler,
   );
+  // A failed accept (no descriptors left) is one lost connection, not the end of the server.
+  server.on('error', () => {});
   server.maxConnections = limits.maxConnections;
   server.timeout = limits.idleMs;
   server.on('clientError', (error, socket) => {

@@ -14,7 +14,7 @@ import { Semaphore } from '../lib/semaphore.ts';
 import { SharedWork } from '../lib/shared-work.ts';
 import type { PublishFacts, Store } from '../store/store.ts';
 import { readBody } from '../upstream/read-body.ts';
-import { type Upstream, UpstreamError } from '../upstream/types.ts';
+import { type Upstream, type UpstreamAnswer, UpstreamError } from '../upstream/types.ts';
 import { verdict, Walk } from '../upstream/walk.ts';
 import type { ZipVerifier } from '../zip/verify-pool.ts';
 import { ZipStreamCheck } from '../zip/zip-stream-check.ts';
@@ -162,14 +162,24 @@ export class Ingest {
   cancelMatching(path: ModulePath, version?: string): void {
     const prefix = version === undefined ? `${path}@` : `${path}@${version}.`;
     const reason = new Error('purged');
-    for (const [name, work] of this.#small) if (name.startsWith(prefix)) work.cancel(reason);
-    for (const [name, fill] of this.#zips) if (name.startsWith(prefix)) fill.cancel(reason);
+    // Out of the maps as well: what is verified and being published can no longer be cancelled, but must not be
+    // joined by who asks after the purge.
+    for (const [name, work] of this.#small) {
+      if (!name.startsWith(prefix)) continue;
+      work.cancel(reason);
+      this.#small.delete(name);
+    }
+    for (const [name, fill] of this.#zips) {
+      if (!name.startsWith(prefix)) continue;
+      fill.cancel(reason);
+      this.#zips.delete(name);
+    }
   }
 
   /** Waits for publications under way, then stops what is left. For the drain at shutdown. */
   async close(): Promise<void> {
     this.#unsubscribe();
-    await Promise.all(this.#publishing);
+    while (this.#publishing.size > 0) await Promise.all(this.#publishing);
     const reason = new Error('modferry is stopping');
     for (const work of this.#small.values()) work.cancel(reason);
     for (const fill of this.#zips.values()) fill.cancel(reason);
@@ -191,20 +201,24 @@ export class Ingest {
       if (claim === 'stored') return 'stored';
       releaseClaim = claim;
       const file = await this.#fetchSmall(key, signal, asker);
+      signal.throwIfAborted();
       handedOver = true;
       const publishing = this.#publishSmall(key, file, asker).then(async () => {
         this.#publishing.delete(publishing);
-        await releaseClaim?.();
         release?.();
         done();
+        await releaseClaim?.().catch(() => {});
       });
       this.#publishing.add(publishing);
       return file;
+    } catch (error) {
+      if (!signal.aborted || error instanceof SourcesFailure) throw error;
+      throw new SourcesFailure('cancelled', `the fetch was stopped: ${messageOf(signal.reason)}`);
     } finally {
       if (!handedOver) {
-        await releaseClaim?.();
         release?.();
         done();
+        await releaseClaim?.().catch(() => {});
       }
     }
   }
@@ -217,7 +231,8 @@ export class Ingest {
         const answer = await walk.next();
         if (answer === undefined) throw await this.#failure(key, walk);
         try {
-          const body = await readBody(answer, key.ext === 'info' ? limits.infoBytes : limits.modBytes);
+          const limitBytes = key.ext === 'info' ? limits.infoBytes : limits.modBytes;
+          const body = await this.#readSmall(answer, limitBytes);
           if (key.ext === 'info') checkInfo(key.path, key.version, body);
           else checkMod(body);
           return {
@@ -239,6 +254,23 @@ export class Ingest {
       throw error;
     } finally {
       walk.close();
+    }
+  }
+
+  /** A small body has one deadline: a source that drips must not hold a slot for days (ruling 19 means big ones). */
+  async #readSmall(answer: UpstreamAnswer, limitBytes: number): Promise<Buffer> {
+    let late = false;
+    const timer = this.#deps.clock.setTimeout(() => {
+      late = true;
+      answer.cancel();
+    }, this.#deps.options().lastHopeMs);
+    try {
+      return await readBody(answer, limitBytes);
+    } catch (error) {
+      if (!late) throw error;
+      throw new UpstreamError(answer.upstream, 'timeout', 'its answer did not end in time');
+    } finally {
+      timer.cancel();
     }
   }
 
@@ -283,7 +315,10 @@ export class Ingest {
 
   #publishFailed(key: ArtifactKey, error: unknown): void {
     const code = error instanceof ModferryError ? error.code : (errnoOf(error) ?? 'unknown');
-    if (code === 'purged') return;
+    if (code === 'purged') {
+      this.#deps.events.emit('withheld', { key });
+      return;
+    }
     const message = messageOf(error);
     if (isDiskFull(error)) this.#deps.events.emit('passedThrough', { key, reason: message });
     else this.#deps.events.emit('publishFailed', { key, code, message });
@@ -331,8 +366,8 @@ export class Ingest {
       onRefused: (source, reason) => events.emit('refused', { key, source, reason }),
     });
     void fill.settled.then(async () => {
-      await releaseClaim?.();
       release?.();
+      await releaseClaim?.().catch(() => {});
     });
     return fill;
   }
@@ -350,7 +385,19 @@ export class Ingest {
   }
 
   async #slot(signal: AbortSignal, asker: Asker): Promise<() => void> {
-    const release = await this.#slots.acquire(signal, asker.background === true ? 'low' : 'normal');
+    // Look-ahead bounds itself. In this queue a client that joins its fill would wait behind all other clients.
+    if (asker.background === true) return () => {};
+    const patience = new AbortController();
+    const timer = this.#deps.clock.setTimeout(() => patience.abort(), this.#deps.options().lastHopeMs);
+    let release: (() => void) | undefined;
+    try {
+      const either = AbortSignal.any([signal, patience.signal]);
+      release = await this.#slots.acquire(either);
+    } catch (error) {
+      if (!patience.signal.aborted || signal.aborted) throw error;
+    } finally {
+      timer.cancel();
+    }
     if (release === undefined) {
       throw new SourcesFailure('overload', 'too many fetches are waiting; ask again in a few seconds');
     }

@@ -65,7 +65,12 @@ class SafeSink implements Sink {
       if (!isDiskFull(error)) throw error;
       const memory = takeMemory(this.#options);
       if (memory === undefined) throw error;
-      await copyInto(memory, this.#inner, before);
+      try {
+        await copyInto(memory, this.#inner, before);
+      } catch (copyError) {
+        await memory.close();
+        throw copyError;
+      }
       await this.#inner.close();
       this.#inner = memory;
       this.#options.onDiskFull(error.message);

@@ -69,6 +69,8 @@ export interface IngestEvents {
   /** A listed version that every source refuses, the one that listed it included (ruling 6). */
   withdrawn: { path: ModulePath; version: string; source: string };
   publishFailed: { key: ArtifactKey; code: string; message: string };
+  /** Verified, but purged before it was stored: nobody may keep it. */
+  withheld: { key: ArtifactKey };
   passedThrough: { key: ArtifactKey; reason: string };
   lookAhead: { what: 'started' | 'used' | 'wasted' | 'dropped'; key: ArtifactKey; sizeBytes: number };
 }

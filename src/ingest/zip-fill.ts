@@ -67,6 +67,7 @@ export class ZipFill {
   #receivedBytes = 0;
   #verified: VerifiedZip | undefined;
   #finished = false;
+  #revoked = false;
   /** The highest position handed to any follower. */
   #sentBytes = 0;
   /** The attempt that clients have seen the beginning of, kept to compare the next source's bytes with. */
@@ -112,14 +113,16 @@ export class ZipFill {
   }
 
   get cancelled(): boolean {
-    return this.#work.cancelled;
+    return this.#revoked || this.#work.cancelled;
   }
 
   get receivedBytes(): number {
     return this.#receivedBytes;
   }
 
+  /** Stops it; when it is verified already, nobody new joins it all the same. */
   cancel(reason: Error): void {
+    this.#revoked = true;
     this.#work.cancel(reason);
   }
 
@@ -206,9 +209,10 @@ export class ZipFill {
   }
 
   async #run(signal: AbortSignal): Promise<FillOutcome> {
-    if ((await this.#deps.claim(signal)) === 'stored') return 'stored';
-    const walk = this.#deps.openWalk(signal);
+    let walk: Walk | undefined;
     try {
+      if ((await this.#deps.claim(signal)) === 'stored') return 'stored';
+      walk = this.#deps.openWalk(signal);
       for (;;) {
         const answer = await walk.next();
         if (answer === undefined) throw await this.#deps.failure(walk);
@@ -222,12 +226,12 @@ export class ZipFill {
         throw new SourcesFailure(
           'cancelled',
           `the fetch was stopped: ${messageOf(signal.reason)}`,
-          walk.outcomes,
+          walk?.outcomes,
         );
       }
       throw error instanceof SourcesFailure ? error : internalFailure(error, walk);
     } finally {
-      walk.close();
+      walk?.close();
     }
   }
 
@@ -378,6 +382,8 @@ export class ZipFill {
   async #dropSink(): Promise<void> {
     const sink = this.#sink;
     this.#sink = undefined;
+    this.#receivedBytes = 0;
+    this.#declaredBytes = undefined;
     await sink?.close();
   }
 
@@ -476,9 +482,9 @@ const ourFaults: Record<string, FailureKind> = {
   verifier_closed: 'cancelled',
 };
 
-function internalFailure(error: unknown, walk: Walk): SourcesFailure {
+function internalFailure(error: unknown, walk: Walk | undefined): SourcesFailure {
   const code = error instanceof ModferryError ? error.code : '';
-  return new SourcesFailure(ourFaults[code] ?? 'failed', messageOf(error), walk.outcomes, { cause: error });
+  return new SourcesFailure(ourFaults[code] ?? 'failed', messageOf(error), walk?.outcomes, { cause: error });
 }
 
 async function raceAbort(change: Promise<void>, signal: AbortSignal): Promise<void> {

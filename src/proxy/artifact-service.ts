@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import type { ArtifactKey, ModulePath, Version } from '../gomod/types.ts';
 import { type Asker, type Ingest, nameOf } from '../ingest/ingest.ts';
 import { SourcesFailure } from '../ingest/types.ts';
+import { ModferryError } from '../lib/errors.ts';
 import type { Store } from '../store/store.ts';
 import type { ListService } from './list-service.ts';
 import type { LookAhead } from './look-ahead.ts';
@@ -45,7 +46,7 @@ export class ArtifactService {
     if (key.ext === 'mod') lookAhead.askedMod(context.client, key.path, key.version);
     else if (key.ext === 'info' && !context.storedOnly) lookAhead.forecast(context.client, key.path);
     for (let round = 0; round < maxRounds; round += 1) {
-      const stored = await this.#stored(key, name);
+      const stored = await this.#stored(key, name, !context.storedOnly);
       if (stored !== undefined) {
         if (key.ext === 'info' && !context.storedOnly) lookAhead.afterInfo(key.path, key.version);
         return stored;
@@ -53,7 +54,7 @@ export class ArtifactService {
       if (context.storedOnly) {
         throw new SourcesFailure('not_fetched', `${name}: not stored, and fetching was not allowed`);
       }
-      const negative = context.revalidate ? undefined : negatives.get(name);
+      const negative = negatives.get(name, context.revalidate);
       if (negative !== undefined) throw negative;
       this.#deps.requireSources(key.path);
       try {
@@ -89,13 +90,17 @@ export class ArtifactService {
     throw new TypeError('a small artifact is always ready bytes');
   }
 
-  async #stored(key: ArtifactKey, name: string): Promise<Reply | undefined> {
+  async #stored(key: ArtifactKey, name: string, mayFetch: boolean): Promise<Reply | undefined> {
     const { store, zips } = this.#deps;
     if (key.ext === 'zip') {
       const zip = zips.get(name);
       if (zip !== undefined) return zipReply(zip.body, zip.sha256, zip.modifiedAtMs, 'store');
     }
-    const file = await store.open(key);
+    const file = await store.open(key).catch((error: unknown) => {
+      // Our copy is rotten: a good source may still have the right one (ruling 9), so this counts as a miss.
+      if (error instanceof ModferryError && error.code === 'rotten' && mayFetch) return undefined;
+      throw error;
+    });
     if (file === undefined) return undefined;
     let keepOpen = false;
     try {

@@ -31,6 +31,7 @@ export interface LatestDeps {
   upstreamsFor(path: ModulePath): readonly Upstream[];
   isPrivate(path: ModulePath): boolean;
   absenceHint(path: ModulePath): string | undefined;
+  pathIsKnown(path: ModulePath): Promise<boolean>;
   windows(path: string): Windows;
   /** A newer answer is known: kept replies are out of date. */
   onChanged(path: ModulePath): void;
@@ -110,7 +111,7 @@ export class LatestService {
     if (computed !== undefined) return computed;
     throw failureOf(outcomes, {
       path,
-      knownToExist: false,
+      knownToExist: await this.#deps.pathIsKnown(path),
       isPrivate: this.#deps.isPrivate(path),
       hint: this.#deps.absenceHint(path),
       what: `${path}/@latest`,

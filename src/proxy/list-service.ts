@@ -25,6 +25,7 @@ export interface ListDeps {
   upstreamsFor(path: ModulePath): readonly Upstream[];
   isPrivate(path: ModulePath): boolean;
   absenceHint(path: ModulePath): string | undefined;
+  pathIsKnown(path: ModulePath): Promise<boolean>;
   windows(path: string): Windows;
   /** A newer answer is known: kept replies are out of date. */
   onChanged(path: ModulePath): void;
@@ -81,9 +82,10 @@ export class ListService {
       return { versions: await this.#union(path, answer.value), answer };
     } catch (error) {
       if (ask.signal.aborted) throw error;
-      const stored = await this.stored(path);
+      const stored = await this.#deps.store.completeVersions(path);
       if (stored.length === 0) throw error;
-      return { versions: stored, answer: undefined, failure: error };
+      // Perhaps pseudo-versions only: an empty list then says that the module exists (go asks @latest next).
+      return { versions: listVersions(stored), answer: undefined, failure: error };
     }
   }
 
@@ -92,14 +94,22 @@ export class ListService {
     return listVersions(await this.#deps.store.completeVersions(path));
   }
 
+  /** As `stored`; undefined when nothing at all of the module is stored complete. */
+  async storedIfAny(path: ModulePath): Promise<string[] | undefined> {
+    const versions = await this.#deps.store.completeVersions(path);
+    return versions.length === 0 ? undefined : listVersions(versions);
+  }
+
   /** What sources listed when last asked, and what is stored; asks nobody. */
   async known(path: ModulePath): Promise<string[]> {
     const known = await this.#lists.peek(path);
     return known === undefined ? this.stored(path) : this.#union(path, known.value);
   }
 
-  async isListed(path: ModulePath, version: string): Promise<boolean> {
-    return (await this.listedBy(path, version)) !== undefined;
+  /** True when any source has ever listed something of this path. */
+  async isKnown(path: ModulePath): Promise<boolean> {
+    const known = await this.#lists.peek(path);
+    return Object.values(known?.value.bySource ?? {}).some((versions) => versions.length > 0);
   }
 
   /** The first source that lists the version. */
@@ -123,14 +133,21 @@ export class ListService {
     this.#deps.onChanged(path);
   }
 
+  /** The version can be had after all. */
+  restore(path: ModulePath, version: string): void {
+    if (this.#withdrawn.delete(`${path}@${version}`)) this.#deps.onChanged(path);
+  }
+
   forget(path: ModulePath): void {
     this.#lists.forget(path);
   }
 
   async #union(path: ModulePath, lists: SourceLists): Promise<string[]> {
-    const all = new Set(await this.#deps.store.completeVersions(path)) as Set<string>;
-    for (const versions of Object.values(lists.bySource)) for (const version of versions) all.add(version);
-    return listVersions(all).filter((version) => !this.#isWithdrawn(path, version));
+    const all = new Set<string>(await this.#deps.store.completeVersions(path));
+    for (const versions of Object.values(lists.bySource)) {
+      for (const version of versions) if (!this.#isWithdrawn(path, version)) all.add(version);
+    }
+    return listVersions(all);
   }
 
   #isWithdrawn(path: ModulePath, version: string): boolean {
@@ -162,7 +179,7 @@ export class ListService {
     if (answers.length === 0) {
       throw failureOf(outcomes, {
         path,
-        knownToExist: Object.keys(before).length > 0,
+        knownToExist: await this.#deps.pathIsKnown(path),
         isPrivate: this.#deps.isPrivate(path),
         hint: this.#deps.absenceHint(path),
         what: `${path}/@v/list`,

@@ -33,6 +33,9 @@ export interface LookAheadCounts {
   readonly failed: number;
 }
 
+/** What was looked at is left alone this long: a graph names the same module in many go.mod files. */
+const recentMs = 60_000;
+
 /** Jobs waiting in all; more are dropped and counted. */
 const maxQueued = 4_096;
 
@@ -55,7 +58,7 @@ export class LookAhead {
   /** Fetched ahead and not asked yet: name → bytes. */
   readonly #unasked: LRUCache<string, { bytes: number }>;
   /** Looked at lately: a graph names the same module in many go.mod files. */
-  readonly #recent = new LRUCache<string, true>({ max: 20_000 });
+  readonly #recent = new LRUCache<string, true>({ max: 20_000, ttl: recentMs });
   readonly #stop = new AbortController();
   #running = 0;
   #bytesInFlight = 0;

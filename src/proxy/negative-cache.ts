@@ -4,18 +4,23 @@ import type { SourcesFailure } from '../ingest/types.ts';
 import type { Clock } from '../lib/clock.ts';
 
 const maxEntries = 10_000;
+const coalesceMs = 5_000;
 
 export class NegativeCache {
   readonly #clock: Clock;
-  readonly #entries = new LRUCache<string, { failure: SourcesFailure; untilMs: number }>({ max: maxEntries });
+  readonly #entries = new LRUCache<string, { failure: SourcesFailure; sinceMs: number; untilMs: number }>({
+    max: maxEntries,
+  });
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  get(name: string): SourcesFailure | undefined {
+  /** `revalidate` (no-cache) passes by what is older than five seconds: askers are not let through one by one. */
+  get(name: string, revalidate = false): SourcesFailure | undefined {
     const entry = this.#entries.get(name);
     if (entry === undefined) return undefined;
+    if (revalidate && this.#clock.monotonic() - entry.sinceMs >= coalesceMs) return undefined;
     if (entry.untilMs > this.#clock.monotonic()) return entry.failure;
     this.#entries.delete(name);
     return undefined;
@@ -24,7 +29,8 @@ export class NegativeCache {
   /** Keeps only absences; failures are never remembered as knowledge (design rule 1). */
   put(name: string, failure: SourcesFailure, forMs: number): void {
     if (!failure.isAbsence || forMs <= 0) return;
-    this.#entries.set(name, { failure, untilMs: this.#clock.monotonic() + forMs });
+    const sinceMs = this.#clock.monotonic();
+    this.#entries.set(name, { failure, sinceMs, untilMs: sinceMs + forMs });
   }
 
   /** Forgets everything known of a module: after a purge or a publication. */

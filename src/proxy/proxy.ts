@@ -56,8 +56,8 @@ export class Proxy {
   async #list(path: ModulePath, context: RequestContext): Promise<Reply> {
     const { lists } = this.#deps;
     if (context.storedOnly) {
-      const versions = await lists.stored(path);
-      if (versions.length === 0) throw notStored(`${path}/@v/list`);
+      const versions = await lists.storedIfAny(path);
+      if (versions === undefined) throw notStored(`${path}/@v/list`);
       return this.#reply(path, textOf(versions), 'text', undefined, 'store');
     }
     const found = await this.#negatively(`${path}@list`, path, context, () =>
@@ -112,7 +112,7 @@ export class Proxy {
     ask: () => Promise<Found>,
   ): Promise<Found> {
     const { negatives } = this.#deps;
-    const known = context.revalidate ? undefined : negatives.get(name);
+    const known = negatives.get(name, context.revalidate);
     if (known !== undefined) throw known;
     this.#deps.requireSources(path);
     try {
@@ -138,7 +138,8 @@ export class Proxy {
       kind: 'bytes',
       body,
       sha256: sha256Of(body),
-      lastModifiedMs: answer?.confirmedAtMs,
+      // The union changes without a new confirmation, so only the ETag can tell.
+      lastModifiedMs: undefined,
       contentType,
       cache:
         answer === undefined || renewal === undefined
@@ -159,7 +160,7 @@ export class Proxy {
       kind: 'brief',
       freshUntilMs,
       staleUntilMs: freshUntilMs + freshness.staleWhileRevalidateMs,
-      maxAgeS: Math.max(0, Math.floor(freshMs / 1000)),
+      maxAgeS: answer.state === 'fresh' ? Math.max(0, Math.floor((freshMs - ageMs) / 1000)) : 0,
       ...(answer.state === 'error' ? { ageS: Math.floor(ageMs / 1000) } : {}),
     };
   }

@@ -26,6 +26,7 @@ export interface QueryDeps {
   upstreamsFor(path: ModulePath): readonly Upstream[];
   isPrivate(path: ModulePath): boolean;
   absenceHint(path: ModulePath): string | undefined;
+  pathIsKnown(path: ModulePath): Promise<boolean>;
   windows(path: string): Windows;
   /** A newer answer is known: kept replies are out of date. */
   onChanged(path: ModulePath): void;
@@ -101,7 +102,7 @@ export class QueryService {
         if (answer === undefined) {
           throw failureOf(walk.outcomes, {
             path,
-            knownToExist: false,
+            knownToExist: await this.#deps.pathIsKnown(path),
             isPrivate: this.#deps.isPrivate(path),
             hint: this.#deps.absenceHint(path),
             what: `${path}@${query}`,

@@ -3,6 +3,7 @@
  * behind the reply, older ones wait for the refresh, and when sources fail the last known one is served.
  */
 import { LRUCache } from 'lru-cache';
+import { SourcesFailure } from '../ingest/types.ts';
 import type { Clock } from '../lib/clock.ts';
 import { SharedWork } from '../lib/shared-work.ts';
 
@@ -86,7 +87,8 @@ export class Revalidating<Value extends object> {
     const slot = await this.#slot(key);
     const windows = this.#deps.windows(key);
     const mono = clock.monotonic();
-    if (slot.known !== undefined) {
+    const joinsRunning = ask.revalidate && slot.work !== undefined;
+    if (slot.known !== undefined && !joinsRunning) {
       const ageMs = Math.max(0, clock.now() - slot.known.confirmedAtMs);
       const forced = ask.revalidate && mono - slot.startedAtMs >= coalesceMs;
       if (!forced) {
@@ -150,14 +152,17 @@ export class Revalidating<Value extends object> {
   }
 
   forget(key: string): void {
-    this.#slots.get(key)?.work?.cancel(new Error('purged'));
+    this.#slots
+      .get(key)
+      ?.work?.cancel(new SourcesFailure('cancelled', 'the module was purged meanwhile; ask again'));
     this.#slots.delete(key);
   }
 
   async #slot(key: string): Promise<Slot<Value>> {
     const present = this.#slots.get(key);
     if (present !== undefined) return present;
-    const known = await this.#deps.load(key);
+    // What is kept can be asked for again: unreadable is the same as unknown.
+    const known = await this.#deps.load(key).catch(() => undefined);
     const again = this.#slots.get(key);
     if (again !== undefined) return again;
     const never = Number.NEGATIVE_INFINITY;

@@ -12,6 +12,7 @@ import { failureOf } from '../ingest/ingest.ts';
 import { SourcesFailure } from '../ingest/types.ts';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
+import { SharedWork } from '../lib/shared-work.ts';
 import { readBody } from '../upstream/read-body.ts';
 import { type Upstream, UpstreamError } from '../upstream/types.ts';
 import { Walk } from '../upstream/walk.ts';
@@ -35,6 +36,11 @@ export interface SumdbDeps {
   readonly limits: { lastHopeMs(): number; firstByteMs(): number };
 }
 
+interface Fetched {
+  readonly body: Buffer;
+  readonly source: string;
+}
+
 /** A tile is 8 KiB, a lookup a few hundred bytes; nothing here is ever larger. */
 const answerLimitBytes = 1024 * 1024;
 const memoryBytes = 32 * 1024 * 1024;
@@ -45,6 +51,7 @@ const tileShape = /^tile\/\d{1,2}\/(?:\d{1,2}|data)(?:\/x\d{3}){0,6}\/\d{3}(\.p\
 export class SumdbService {
   readonly #deps: SumdbDeps;
   readonly #memory: LRUCache<string, { body: Buffer; sha256: string }>;
+  readonly #running = new Map<string, SharedWork<Fetched>>();
 
   constructor(deps: SumdbDeps) {
     this.#deps = deps;
@@ -58,15 +65,38 @@ export class SumdbService {
     if (operation === 'supported') return reply(Buffer.alloc(0), { kind: 'none' }, 'modferry');
     const cache = this.#check(operation);
     const kept = this.#memory.get(rest);
-    if (kept !== undefined && !context.revalidate) return reply(kept.body, cache, 'store', kept.sha256);
-    if (context.storedOnly) throw new SourcesFailure('not_fetched', `${rest}: not kept here`);
-    const answer = await this.#fetch(database, rest, operation, context);
-    const sha256 = sha256Of(answer.body);
-    if (cache.kind === 'immutable') this.#memory.set(rest, { body: answer.body, sha256 });
-    else if (operation.startsWith('lookup/')) {
-      this.#memory.set(rest, { body: answer.body, sha256 }, { ttl: lookupKeptMs });
+    // A full tile never changes: asking again for it could only bring a wrong one.
+    const isFinal = cache.kind === 'immutable';
+    if (kept !== undefined && (isFinal || !context.revalidate)) {
+      return reply(kept.body, cache, 'store', kept.sha256);
     }
-    return reply(answer.body, cache, `upstream:${answer.source}`, sha256);
+    if (context.storedOnly) throw new SourcesFailure('not_fetched', `${rest}: not kept here`);
+    let work = this.#running.get(rest);
+    if (work === undefined || work.cancelled) {
+      const started: SharedWork<Fetched> = new SharedWork((signal) =>
+        this.#fetchAndKeep(database, rest, operation, isFinal, { ...context, signal }).finally(() => {
+          if (this.#running.get(rest) === started) this.#running.delete(rest);
+        }),
+      );
+      work = started;
+      this.#running.set(rest, started);
+    }
+    const answer = await work.join(context.signal);
+    return reply(answer.body, cache, `upstream:${answer.source}`);
+  }
+
+  async #fetchAndKeep(
+    database: SumdbEntry,
+    rest: string,
+    operation: string,
+    isFinal: boolean,
+    context: RequestContext,
+  ): Promise<Fetched> {
+    const answer = await this.#fetch(database, rest, operation, context);
+    const kept = { body: answer.body, sha256: sha256Of(answer.body) };
+    if (isFinal) this.#memory.set(rest, kept);
+    else if (operation.startsWith('lookup/')) this.#memory.set(rest, kept, { ttl: lookupKeptMs });
+    return answer;
   }
 
   #databaseOf(rest: string): SumdbEntry {
@@ -121,7 +151,7 @@ export class SumdbService {
     ].filter((way) => way.upstreams.length > 0);
     for (const way of ways) {
       try {
-        return await this.#walk(way.upstreams, way.target, rest, context);
+        return await this.#walk(way.upstreams, way.target, rest, operation, context);
       } catch (error) {
         if (!(error instanceof SourcesFailure)) throw error;
         failures.push(error);
@@ -142,6 +172,7 @@ export class SumdbService {
     upstreams: readonly Upstream[],
     target: string,
     rest: string,
+    operation: string,
     context: RequestContext,
   ): Promise<{ body: Buffer; source: string }> {
     const walk = new Walk({
@@ -160,7 +191,9 @@ export class SumdbService {
         const answer = await walk.next();
         if (answer === undefined) throw new SourcesFailure('failed', rest, walk.outcomes);
         try {
-          return { body: await readBody(answer, answerLimitBytes), source: answer.upstream };
+          const body = await readBody(answer, answerLimitBytes);
+          refuseWrongShape(answer.upstream, operation, body);
+          return { body, source: answer.upstream };
         } catch (error) {
           if (context.signal.aborted) throw error;
           walk.refuse(answer, error instanceof UpstreamError ? error.code : 'refused', messageOf(error));
@@ -169,6 +202,24 @@ export class SumdbService {
     } finally {
       walk.close();
     }
+  }
+}
+
+/**
+ * Refuses what cannot be an answer of a checksum database, such as a captive portal's page: kept as a tile it would
+ * fail every client's verification. Whether the hashes are true is the client's to verify.
+ */
+function refuseWrongShape(source: string, operation: string, body: Buffer): void {
+  const tile = /^tile\/(\d+)\/(\d+|data)\/.*?(?:\.p\/(\d+))?$/.exec(operation);
+  if (tile !== null && tile[2] !== 'data') {
+    const hashes = tile[3] === undefined ? 2 ** Number(tile[1]) : Number(tile[3]);
+    if (body.length !== hashes * 32) {
+      throw new UpstreamError(source, 'refused', `a tile of ${body.length} bytes instead of ${hashes * 32}`);
+    }
+  } else if (operation.startsWith('lookup/') && !/^\d+\n\S+ \S+ h1:/.test(body.toString('latin1', 0, 8192))) {
+    throw new UpstreamError(source, 'refused', 'its answer is no record of a checksum database');
+  } else if (operation === 'latest' && !body.includes(' database tree\n')) {
+    throw new UpstreamError(source, 'refused', 'its answer is no tree head');
   }
 }
 

@@ -16,6 +16,8 @@ export class ZipMemory {
   readonly #zips: LRUCache<string, ZipInMemory> | undefined;
   readonly #askedOnce = new LRUCache<string, true>({ max: 4_096 });
   readonly #loading = new Set<string>();
+  /** Grows with each purge: what was read before one must not be kept after it. */
+  #epoch = 0;
 
   /** `maxBytes` 0 switches it off. */
   constructor(maxBytes: number, maxItemBytes: number) {
@@ -50,9 +52,10 @@ export class ZipMemory {
       return undefined;
     }
     this.#loading.add(name);
+    const epoch = this.#epoch;
     try {
       const zip = { body: await file.readAll(), sha256, modifiedAtMs };
-      this.put(name, zip);
+      if (epoch === this.#epoch) this.put(name, zip);
       return zip;
     } finally {
       this.#loading.delete(name);
@@ -60,6 +63,7 @@ export class ZipMemory {
   }
 
   forget(prefix: string): void {
+    this.#epoch += 1;
     for (const name of this.#zips?.keys() ?? []) if (name.startsWith(prefix)) this.#zips?.delete(name);
   }
 }

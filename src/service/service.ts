@@ -127,6 +127,7 @@ export class Service {
       upstreamsFor: (path: ModulePath) => this.#upstreamsFor(path),
       isPrivate: (path: ModulePath) => this.#set.isPrivate(path),
       absenceHint: () => this.#absenceHint(),
+      pathIsKnown: (path: ModulePath) => this.#pathIsKnown(path),
       onChanged: (path: ModulePath) => this.#hot.forgetMutable(path),
     };
     this.#ingest = new Ingest({
@@ -191,7 +192,7 @@ export class Service {
       clock,
       databases: () => this.#set.sumdbs,
       upstreams: () => this.#set.upstreams,
-      isPrivate: (path) => this.#set.isPrivate(path),
+      isPrivate: (path) => this.#set.isOutsideSumdb(path),
       limits,
     });
     const proxy = new Proxy({
@@ -231,8 +232,13 @@ export class Service {
     this.#events.on('published', ({ key }) => {
       this.#hot.forgetMutable(key.path);
       this.#negatives.forget(key.path);
+      this.#lists.restore(key.path, key.version);
     });
-    this.#events.on('conflict', () => this.#hot.clear());
+    this.#events.on('conflict', ({ key }) => {
+      this.#hot.clear();
+      this.#zips.forget(nameOf(key));
+    });
+    this.#events.on('withheld', ({ key }) => this.#zips.forget(nameOf(key)));
     for (const failed of ['passedThrough', 'publishFailed'] as const) {
       this.#events.on(failed, ({ key }) => {
         if (key.ext === 'zip') this.#zips.forget(nameOf(key));
@@ -480,11 +486,18 @@ export class Service {
     return this.#set.end === 'direct' ? "direct is the client's own next entry" : undefined;
   }
 
+  /** Ruling 1 speaks of the path: seen to exist when any source has listed it or something of it is stored. */
+  async #pathIsKnown(path: ModulePath): Promise<boolean> {
+    if (await this.#lists.isKnown(path)) return true;
+    const stored = await this.#store.completeVersions(path).catch(() => []);
+    return stored.length > 0;
+  }
+
   async #knownToExist(path: ModulePath, version: Version): Promise<boolean> {
     for (const ext of ['info', 'mod', 'zip'] as const) {
       if (await this.#store.has({ path, version, ext }).catch(() => false)) return true;
     }
-    return this.#lists.isListed(path, version);
+    return this.#pathIsKnown(path);
   }
 
   #windows(path: string, publicFreshMs: number): Windows {

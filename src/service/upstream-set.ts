@@ -28,6 +28,8 @@ export interface UpstreamSet {
   /** What stands behind the servers in GOPROXY syntax: the client's own next entry, or nothing. */
   readonly end: GoproxyEnd;
   readonly isPrivate: (path: string) => boolean;
+  /** Never looked up in a checksum database: private, or named by the machine's GONOSUMDB. */
+  readonly isOutsideSumdb: (path: string) => boolean;
   readonly privatePatterns: readonly string[];
   readonly sumdbs: readonly SumdbEntry[];
   /** `configuration`, or where the machine's settings came from. */
@@ -74,17 +76,17 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
   });
   const warnings = netrc.warning === undefined ? [] : [netrc.warning];
   const { wanted, end, origin } = choose(config, decision, netrc.entries);
-  if (origin !== 'configuration') {
-    warnings.push(...decision.warnings);
-    if (
-      decision.origin === 'environment' ||
-      decision.origin === 'go env' ||
-      decision.origin === 'go default'
-    ) {
-      await save(savedFile, toSaved(decision));
-    }
-  }
-  const privatePatterns = [...new Set([...config.privatePatterns, ...decision.privatePatterns])];
+  if (origin !== 'configuration') warnings.push(...decision.warnings);
+  const machine = machinePatterns(decision, goEnv !== undefined, saved, warnings);
+  const isChosen = ['environment', 'go env', 'go default'].includes(decision.origin);
+  const list = isChosen && decision.entries.length > 0 ? toSaved(decision) : parseSaved(saved);
+  await save(savedFile, {
+    ...(list ?? toSaved({ entries: [], end: 'none' })),
+    privatePatterns: machine.privatePatterns,
+    noSumdbPatterns: machine.noSumdbPatterns,
+  });
+  const privatePatterns = [...new Set([...config.privatePatterns, ...machine.privatePatterns])];
+  const noSumdbPatterns = [...new Set([...privatePatterns, ...machine.noSumdbPatterns])];
   const names = new Set<string>();
   const upstreams = wanted.map((one) => makeUpstream(one, input, nameFor(one, names)));
   const sumdbs = databases(config, decision.sumdb).map(({ name, url }) => ({
@@ -97,6 +99,7 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
     upstreams,
     end,
     isPrivate: matches,
+    isOutsideSumdb: compilePatterns(noSumdbPatterns.join(',')),
     privatePatterns,
     sumdbs,
     origin,
@@ -105,6 +108,40 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
       await Promise.all(all.map((upstream) => upstream.close()));
     },
   };
+}
+
+interface MachinePatterns {
+  readonly privatePatterns: readonly string[];
+  readonly noSumdbPatterns: readonly string[];
+}
+
+/**
+ * The machine's GOPRIVATE and friends. Where Go did not answer this time (a sleeping disk, a busy machine), those it
+ * named last time still hold: a private name must not become public because a process was slow.
+ */
+function machinePatterns(
+  decision: UpstreamDecision,
+  goAnswered: boolean,
+  saved: unknown,
+  warnings: string[],
+): MachinePatterns {
+  if (goAnswered) return decision;
+  const privatePatterns = textsOf(saved, 'privatePatterns');
+  const noSumdbPatterns = textsOf(saved, 'noSumdbPatterns');
+  if (privatePatterns.length + noSumdbPatterns.length > 0) {
+    warnings.push(
+      `this machine's go did not answer; its private patterns of the last start are used: ${privatePatterns.join(',')}`,
+    );
+  }
+  return {
+    privatePatterns: [...new Set([...decision.privatePatterns, ...privatePatterns])],
+    noSumdbPatterns: [...new Set([...decision.noSumdbPatterns, ...noSumdbPatterns])],
+  };
+}
+
+function textsOf(saved: unknown, name: string): string[] {
+  const value = typeof saved === 'object' && saved !== null ? Reflect.get(saved, name) : undefined;
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
 }
 
 function choose(

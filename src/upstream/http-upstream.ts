@@ -77,7 +77,9 @@ class HttpUpstream implements Upstream {
   readonly #auth: UpstreamAuth | undefined;
   readonly #clock: Clock;
   readonly #dispatchers: Dispatchers;
+  /** All requests, and the part of them that zips may take: a few slow zips must not hold up the small answers. */
   readonly #places: Semaphore;
+  readonly #zipPlaces: Semaphore;
   #closed = false;
 
   constructor(options: HttpUpstreamOptions) {
@@ -91,7 +93,9 @@ class HttpUpstream implements Upstream {
     this.#base = new URL(url);
     this.#auth = options.auth ?? auth;
     this.#clock = options.clock ?? systemClock;
+    const reserved = Math.floor(maxConcurrent / 4);
     this.#places = new Semaphore(maxConcurrent, options.maxQueued ?? 1024);
+    this.#zipPlaces = new Semaphore(maxConcurrent - reserved, options.maxQueued ?? 1024);
     this.#dispatchers = new Dispatchers({
       base: this.#base,
       proxy: options.proxy ?? (() => undefined),
@@ -109,12 +113,7 @@ class HttpUpstream implements Upstream {
       throw new UpstreamError(this.name, 'loop', 'this request has already passed through this server');
     }
     if (signal.aborted) throw abortError(this.name, signal);
-    let release: (() => void) | undefined;
-    try {
-      release = await this.#places.acquire(signal, request.priority);
-    } catch {
-      throw abortError(this.name, signal);
-    }
+    const release = await this.#place(request);
     if (release === undefined) {
       throw new UpstreamError(this.name, 'busy', 'too many requests are waiting for it');
     }
@@ -123,6 +122,29 @@ class HttpUpstream implements Upstream {
     } catch (error) {
       release();
       throw error;
+    }
+  }
+
+  /** Resolves to the release, or undefined when the queue is full. */
+  async #place({ signal, priority, answerClass }: UpstreamRequest): Promise<(() => void) | undefined> {
+    let releaseZip: (() => void) | undefined;
+    try {
+      if (answerClass === 'zip') {
+        releaseZip = await this.#zipPlaces.acquire(signal, priority);
+        if (releaseZip === undefined) return undefined;
+      }
+      const release = await this.#places.acquire(signal, priority);
+      if (release === undefined) {
+        releaseZip?.();
+        return undefined;
+      }
+      return () => {
+        release();
+        releaseZip?.();
+      };
+    } catch {
+      releaseZip?.();
+      throw abortError(this.name, signal);
     }
   }
 

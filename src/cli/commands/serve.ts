@@ -30,8 +30,10 @@ export async function serve(this: CliContext, flags: ServeFlags): Promise<void> 
     report: (outcome) => report(outcome, log),
   });
   watcher.subscribe(async (next) => {
-    const applied = await service?.apply(next.loaded.config);
-    for (const key of applied?.restartNeededFor ?? []) {
+    if (service === undefined)
+      throw new ModferryError('starting', 'still starting; reload again in a moment');
+    const applied = await service.apply(next.loaded.config);
+    for (const key of applied.restartNeededFor) {
       log.warn({ key }, 'this setting changes only with a restart');
     }
   });
@@ -46,9 +48,8 @@ export async function serve(this: CliContext, flags: ServeFlags): Promise<void> 
     } else if (service !== undefined) {
       log.info('stopping: transfers under way may finish; a second signal stops at once');
       service.stop().then(stopped.resolve, stopped.reject);
-    } else {
-      stopped.resolve();
     }
+    // Still starting: it is stopped as soon as it stands.
   };
   const listeners = [
     this.onSignal('SIGTERM', onStop),
