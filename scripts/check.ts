@@ -7,6 +7,7 @@ export const checks: readonly Step[] = [
   { name: 'types', command: ['tsc', '-p', '.'] },
   { name: 'borders', command: ['node', 'scripts/check-borders.ts'] },
   { name: 'unused code', command: ['knip', '--no-progress'] },
+  { name: 'lock file', command: ['node', 'scripts/complete-lock.ts', '--check'] },
   { name: 'generated files', command: ['node', 'scripts/generate.ts', '--check'] },
 ];
 
