@@ -21,15 +21,24 @@ export interface ModferryOptions {
   readonly logFile?: string;
 }
 
-/** Starts one on a free port of 127.0.0.1. */
-export function startProduct(options: ModferryOptions): Promise<ModferryProcess> {
+/** Starts one on a free port of 127.0.0.1. Rejects with what it wrote to stderr when it does not listen. */
+export async function startProduct(options: ModferryOptions): Promise<ModferryProcess> {
   const { dataDir, upstreamUrl, env = {}, logFile = '/dev/null' } = options;
-  return startModferry({
-    command: ['/bin/sh', '-c', 'exec "$0" "$@" 2>>"$BENCH_LOG"', launcher],
+  const plain = {
     args: upstreamUrl === undefined ? [] : ['--upstream', upstreamUrl],
     env: { BENCH_LOG: logFile, ...profiling(), ...env },
     ...(dataDir === undefined ? {} : { dataDir }),
-  });
+  };
+  try {
+    return await startModferry({
+      ...plain,
+      command: ['/bin/sh', '-c', 'exec "$0" "$@" 2>>"$BENCH_LOG"', launcher],
+    });
+  } catch (error) {
+    // What it said went with its log: once more, only to hear it.
+    await (await startModferry({ ...plain, command: [launcher] })).close();
+    throw error;
+  }
 }
 
 /** `MODFERRY_BENCH_NODE_OPTIONS='--cpu-prof --cpu-prof-dir=DIR'` profiles what the bench starts. */

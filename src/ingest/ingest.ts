@@ -416,12 +416,19 @@ export class Ingest {
       }
       if (claim.holder === 'us') {
         // The holder before us may have published between our look in the store and our claim.
-        if (!(await this.#deps.store.has(key))) return claim.release.bind(claim);
+        if (!(await this.#isStored(key))) return claim.release.bind(claim);
         await claim.release();
         return 'stored';
       }
       if ((await claim.wait(signal)) === 'published') return 'stored';
     }
+  }
+
+  /** Whole, not just there: a rotten file is what this fill may heal. */
+  async #isStored(key: ArtifactKey): Promise<boolean> {
+    const file = await this.#deps.store.open(key).catch(() => undefined);
+    await file?.close();
+    return file !== undefined;
   }
 
   #openWalk(key: ArtifactKey, signal: AbortSignal, asker: Asker): Walk {

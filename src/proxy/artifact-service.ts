@@ -46,7 +46,13 @@ export class ArtifactService {
     if (key.ext === 'mod') lookAhead.askedMod(context.client, key.path, key.version);
     else if (key.ext === 'info' && !context.storedOnly) lookAhead.forecast(context.client, key.path);
     for (let round = 0; round < maxRounds; round += 1) {
-      const stored = await this.#stored(key, name, !context.storedOnly);
+      let rotten: unknown;
+      const stored = await this.#stored(key, name).catch((error: unknown) => {
+        // Our copy is rotten: a good source may still have the right one (ruling 9), so this counts as a miss.
+        if (context.storedOnly || !(error instanceof ModferryError) || error.code !== 'rotten') throw error;
+        rotten = error;
+        return undefined;
+      });
       if (stored !== undefined) {
         if (key.ext === 'info' && !context.storedOnly) lookAhead.afterInfo(key.path, key.version);
         return stored;
@@ -75,6 +81,7 @@ export class ArtifactService {
         const stopped =
           error instanceof SourcesFailure && (error.code === 'cancelled' || error.code === 'not_fetched');
         if (stopped && !context.signal.aborted && round + 1 < maxRounds) continue;
+        if (rotten !== undefined) throw rotten;
         if (error instanceof SourcesFailure) await this.#remember(key, name, error);
         throw error;
       }
@@ -90,17 +97,13 @@ export class ArtifactService {
     throw new TypeError('a small artifact is always ready bytes');
   }
 
-  async #stored(key: ArtifactKey, name: string, mayFetch: boolean): Promise<Reply | undefined> {
+  async #stored(key: ArtifactKey, name: string): Promise<Reply | undefined> {
     const { store, zips } = this.#deps;
     if (key.ext === 'zip') {
       const zip = zips.get(name);
       if (zip !== undefined) return zipReply(zip.body, zip.sha256, zip.modifiedAtMs, 'store');
     }
-    const file = await store.open(key).catch((error: unknown) => {
-      // Our copy is rotten: a good source may still have the right one (ruling 9), so this counts as a miss.
-      if (error instanceof ModferryError && error.code === 'rotten' && mayFetch) return undefined;
-      throw error;
-    });
+    const file = await store.open(key);
     if (file === undefined) return undefined;
     let keepOpen = false;
     try {

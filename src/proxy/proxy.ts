@@ -160,7 +160,7 @@ export class Proxy {
       kind: 'brief',
       freshUntilMs,
       staleUntilMs: freshUntilMs + freshness.staleWhileRevalidateMs,
-      maxAgeS: answer.state === 'fresh' ? Math.max(0, Math.floor((freshMs - ageMs) / 1000)) : 0,
+      maxAgeS: answer.state === 'fresh' ? Math.max(0, Math.ceil((freshMs - ageMs) / 1000)) : 0,
       ...(answer.state === 'error' ? { ageS: Math.floor(ageMs / 1000) } : {}),
     };
   }
