@@ -7,7 +7,11 @@ describe('missingEntries', () => {
       '': { optionalDependencies: { 'ours-linux-x64': '1.0.0' } },
       'node_modules/tool': {
         dev: true,
-        optionalDependencies: { '@tool/linux-x64-musl': '2.0.0', '@tool/darwin-arm64': '2.0.0', ranged: '^1.0.0' },
+        optionalDependencies: {
+          '@tool/linux-x64-musl': '2.0.0',
+          '@tool/darwin-arm64': '2.0.0',
+          ranged: '^1.0.0',
+        },
       },
       'node_modules/@tool/darwin-arm64': { version: '2.0.0' },
     });

@@ -30,7 +30,12 @@ export function missingEntries(packages: LockPackages): LockPackages {
       const wanted = `node_modules/${name}`;
       // A range cannot be locked without asking; platform packages always name one version.
       if (present.has(wanted) || !/^\d+\.\d+\.\d+[\w.-]*$/.test(version)) continue;
-      missing[wanted] = { version, ...(entry.dev === true ? { dev: true } : {}), optional: true, ...platformOf(name) };
+      missing[wanted] = {
+        version,
+        ...(entry.dev === true ? { dev: true } : {}),
+        optional: true,
+        ...platformOf(name),
+      };
     }
   }
   return missing;
@@ -54,7 +59,9 @@ if (import.meta.main) {
   const names = Object.keys(missing);
   if (process.argv.includes('--check')) {
     if (names.length > 0) {
-      process.stderr.write(`package-lock.json lacks ${names.length} platform packages; run: node scripts/complete-lock.ts\n`);
+      process.stderr.write(
+        `package-lock.json lacks ${names.length} platform packages; run: node scripts/complete-lock.ts\n`,
+      );
       process.exitCode = 1;
     }
   } else {

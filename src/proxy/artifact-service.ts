@@ -46,7 +46,7 @@ export class ArtifactService {
     if (key.ext === 'mod') lookAhead.askedMod(context.client, key.path, key.version);
     else if (key.ext === 'info' && !context.storedOnly) lookAhead.forecast(context.client, key.path);
     for (let round = 0; round < maxRounds; round += 1) {
-      let rotten: unknown;
+      let rotten: ModferryError | undefined;
       const stored = await this.#stored(key, name).catch((error: unknown) => {
         // Our copy is rotten: a good source may still have the right one (ruling 9), so this counts as a miss.
         if (context.storedOnly || !(error instanceof ModferryError) || error.code !== 'rotten') throw error;
