@@ -31,6 +31,8 @@ export class AccessLog {
   /** Resolves when the text was taken. Never rejects. */
   readonly #write: (text: string) => Promise<void>;
   #pending = '';
+  #timeMs = Number.NaN;
+  #time = '';
   #timer: { cancel(): void } | undefined;
   #writing: Promise<void> | undefined;
   #dropped = 0;
@@ -49,6 +51,16 @@ export class AccessLog {
     return this.#dropped;
   }
 
+  /** A hit of a kept answer, answered at once. `tail` is made by `hitTail` when the answer is kept. */
+  addHit(id: string, tail: string): void {
+    if (this.#pending.length > maxPendingBytes) {
+      this.#dropped += 1;
+      return;
+    }
+    this.#pending += `{"time":"${this.#timeText()}","msg":"request","id":"${id}${tail}`;
+    this.#schedule();
+  }
+
   add(facts: AccessFacts): void {
     if (this.mode === 'off') return;
     if (this.mode === 'misses' && facts.source === 'store' && facts.status < 400) return;
@@ -56,14 +68,27 @@ export class AccessLog {
       this.#dropped += 1;
       return;
     }
-    const time = new Date(this.#clock.now()).toISOString();
     this.#pending +=
-      `{"time":"${time}","msg":"request","id":"${facts.id}","method":"${facts.method}",${facts.fields},` +
+      `{"time":"${this.#timeText()}","msg":"request","id":"${facts.id}","method":"${facts.method}",${facts.fields},` +
       `"source":${JSON.stringify(facts.source)},"status":${facts.status},"bytes":${facts.bytes},` +
       `"ttfb_ms":${facts.firstByteMs.toFixed(1)},"ms":${facts.totalMs.toFixed(1)}` +
       `${facts.aborted === true ? ',"aborted":true' : ''}}\n`;
+    this.#schedule();
+  }
+
+  #schedule(): void {
     if (this.#pending.length >= flushAtBytes) void this.flush();
     else this.#timer ??= this.#clock.setTimeout(() => void this.flush(), flushEveryMs);
+  }
+
+  /** Formatting a time costs more than the rest of a line, and many lines share a millisecond. */
+  #timeText(): string {
+    const now = this.#clock.now();
+    if (now !== this.#timeMs) {
+      this.#timeMs = now;
+      this.#time = new Date(now).toISOString();
+    }
+    return this.#time;
   }
 
   /** Resolves when everything added before is written. */
@@ -79,6 +104,13 @@ export class AccessLog {
     });
     await this.#writing;
   }
+}
+
+/** The end of a hit's line, made once: everything behind the id. */
+export function hitTail(fields: string, bytes: number): string {
+  return (
+    `","method":"GET",${fields},"source":"store","status":200,"bytes":${bytes},` + `"ttfb_ms":0.0,"ms":0.0}\n`
+  );
 }
 
 /** JSON fields for what was asked. Values are quoted by JSON rules: a path may hold anything a client sends. */

@@ -7,7 +7,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { Operation } from '../proxy/operation.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import type { BytesReply, Reply, RequestContext } from '../proxy/types.ts';
-import { type AccessLog, fieldsOf } from './access-log.ts';
+import { type AccessLog, fieldsOf, hitTail } from './access-log.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import { isNotModified, resolveRange } from './conditional.ts';
 import { bodyHeaders, etagOf, isPlainRequest } from './headers.ts';
@@ -93,16 +93,7 @@ export class Handler {
     response.end(entry.body);
     if (accessLog.logsHits) {
       this.#counter += 1;
-      accessLog.add({
-        id: `${this.#deps.instanceId}-${this.#counter.toString(36)}`,
-        method: 'GET',
-        fields: entry.logFields,
-        source: 'store',
-        status: 200,
-        bytes: entry.body.length,
-        firstByteMs: 0,
-        totalMs: 0,
-      });
+      accessLog.addHit(`${this.#deps.instanceId}-${this.#counter.toString(36)}`, entry.logTail);
     }
     return true;
   }
@@ -201,7 +192,7 @@ export class Handler {
         }),
         etag: etagOf(reply.sha256),
         lastModifiedMs: reply.lastModifiedMs,
-        logFields: exchange.fields,
+        logTail: hitTail(exchange.fields, reply.body.length),
         freshUntilMs: cache.kind === 'immutable' ? Number.POSITIVE_INFINITY : cache.freshUntilMs,
         staleUntilMs: cache.kind === 'immutable' ? Number.POSITIVE_INFINITY : cache.staleUntilMs,
         refresh: reply.refresh,

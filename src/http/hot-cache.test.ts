@@ -7,7 +7,7 @@ function entry(bytes: number, mutableOf?: string): HotEntry {
     headers: [],
     etag: '"x"',
     lastModifiedMs: undefined,
-    logFields: '',
+    logTail: '',
     freshUntilMs: Number.POSITIVE_INFINITY,
     staleUntilMs: Number.POSITIVE_INFINITY,
     refresh: undefined,

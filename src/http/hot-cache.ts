@@ -10,8 +10,8 @@ export interface HotEntry {
   readonly headers: string[];
   readonly etag: string;
   readonly lastModifiedMs: number | undefined;
-  /** `"module":"…","version":"…","artifact":"…"` for the access line. */
-  readonly logFields: string;
+  /** The end of its access line, from `hitTail`. */
+  readonly logTail: string;
   /** Wall clock; immutable answers have Infinity. */
   readonly freshUntilMs: number;
   readonly staleUntilMs: number;

@@ -34,7 +34,7 @@ import { ZipMemory } from '../proxy/zip-memory.ts';
 import { type FsStore, openFsStore } from '../store/fs/fs-store.ts';
 import { logEvents } from '../telemetry/event-log.ts';
 import type { Logger } from '../telemetry/log.ts';
-import type { OwnAddress } from '../upstream/decide-upstreams.ts';
+import type { GoEnv, OwnAddress } from '../upstream/decide-upstreams.ts';
 import type { Upstream } from '../upstream/types.ts';
 import { ZipVerifier } from '../zip/verify-pool.ts';
 import { makePages } from './pages.ts';
@@ -48,6 +48,8 @@ export interface ServiceInput {
   readonly version: string;
   /** Working directory for relative paths. */
   readonly cwd: string;
+  /** What this machine's Go says, asked by the caller ahead of time; a reload asks again. */
+  readonly goEnv?: Promise<GoEnv | undefined>;
   /** Takes access-log text; resolves when it is written. */
   readonly writeAccess: (text: string) => Promise<void>;
   /** What the admin socket's reload does: the owner of the configuration loads it and calls `apply`. */
@@ -266,6 +268,7 @@ export class Service {
         version: input.version,
         dataDir,
         ownAddresses,
+        ...(input.goEnv === undefined ? {} : { goEnv: input.goEnv }),
       });
       const service = new Service(input, store, set, { instanceId, dataDir, ownAddresses });
       try {

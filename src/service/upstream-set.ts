@@ -11,6 +11,7 @@ import type { SumdbEntry } from '../proxy/sumdb-service.ts';
 import { authFromUrl, type UpstreamAuth } from '../upstream/credentials.ts';
 import {
   decideUpstreams,
+  type GoEnv,
   type OwnAddress,
   parseSaved,
   toSaved,
@@ -46,6 +47,8 @@ export interface UpstreamSetInput {
   /** Absolute. */
   readonly dataDir: string;
   readonly ownAddresses: readonly OwnAddress[];
+  /** Asked ahead of time; default: asked now. */
+  readonly goEnv?: Promise<GoEnv | undefined>;
 }
 
 interface Wanted {
@@ -62,7 +65,7 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
   const { config, env, dataDir } = input;
   const savedFile = join(dataDir, 'meta', 'upstreams.json');
   const [goEnv, netrc, saved] = await Promise.all([
-    askGo({ env }),
+    input.goEnv ?? askGo({ env }),
     loadNetrc({ env, homeDir: env['HOME'] ?? homedir(), platform: process.platform }),
     readFile(savedFile, 'utf8').then(parseJson, () => undefined),
   ]);
