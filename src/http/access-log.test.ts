@@ -71,7 +71,7 @@ describe('AccessLog', () => {
 
     const times = lines().map((line: { time: string }) => Date.parse(line.time));
 
-    expect(times[1] - times[0]).toBe(50);
+    expect((times[1] ?? 0) - (times[0] ?? 0)).toBe(50);
   });
 
   it('leaves out hits when told to, but not their errors', async () => {

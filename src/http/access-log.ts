@@ -108,9 +108,7 @@ export class AccessLog {
 
 /** The end of a hit's line, made once: everything behind the id. */
 export function hitTail(fields: string, bytes: number): string {
-  return (
-    `","method":"GET",${fields},"source":"store","status":200,"bytes":${bytes},` + `"ttfb_ms":0.0,"ms":0.0}\n`
-  );
+  return `","method":"GET",${fields},"source":"store","status":200,"bytes":${bytes},"ttfb_ms":0.0,"ms":0.0}\n`;
 }
 
 /** JSON fields for what was asked. Values are quoted by JSON rules: a path may hold anything a client sends. */

@@ -11,7 +11,7 @@ import { type AccessLog, fieldsOf, hitTail } from './access-log.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import { isNotModified, resolveRange } from './conditional.ts';
 import { bodyHeaders, etagOf, isPlainRequest } from './headers.ts';
-import type { HotCache, HotEntry, HotMark } from './hot-cache.ts';
+import { type HotCache, type HotEntry, type HotMark, maxTextBytes } from './hot-cache.ts';
 import { parseRoute, type Route } from './route.ts';
 import { type ReadAt, sendFrom } from './send.ts';
 import { answerFor } from './status.ts';
@@ -90,7 +90,7 @@ export class Handler {
       if (now >= entry.freshUntilMs) entry.refresh?.();
     }
     response.writeHead(200, entry.headers);
-    response.end(entry.body);
+    response.end(entry.body, 'latin1');
     if (accessLog.logsHits) {
       this.#counter += 1;
       accessLog.addHit(`${this.#deps.instanceId}-${this.#counter.toString(36)}`, entry.logTail);
@@ -182,7 +182,7 @@ export class Handler {
     this.#deps.hot.put(
       exchange.url,
       {
-        body: reply.body,
+        body: reply.body.length <= maxTextBytes ? reply.body.toString('latin1') : reply.body,
         headers: bodyHeaders({
           contentType: reply.contentType,
           cache,

@@ -5,7 +5,8 @@
 import { LRUCache } from 'lru-cache';
 
 export interface HotEntry {
-  readonly body: Buffer;
+  /** Small ones as a latin1 string: header and body then leave in one write. */
+  readonly body: Buffer | string;
   /** Name, value, name, value: written as they are. */
   readonly headers: string[];
   readonly etag: string;
@@ -25,6 +26,9 @@ export interface HotMark {
   readonly purges: number;
   readonly changes: number;
 }
+
+/** Bodies up to this size are kept as strings; above it the copy costs more than the second write. */
+export const maxTextBytes = 32 * 1024;
 
 /** Per entry besides the body: headers, key, the objects themselves. */
 const overheadBytes = 1_000;

@@ -11,16 +11,21 @@ export interface ZipInMemory {
   readonly modifiedAtMs: number;
 }
 
+const asksWithRoom = 2;
+const asksWithoutRoom = 8;
+
 export class ZipMemory {
+  readonly #maxBytes: number;
   readonly #maxItemBytes: number;
   readonly #zips: LRUCache<string, ZipInMemory> | undefined;
-  readonly #askedOnce = new LRUCache<string, true>({ max: 4_096 });
+  readonly #asked = new LRUCache<string, number>({ max: 4_096 });
   readonly #loading = new Set<string>();
   /** Grows with each purge: what was read before one must not be kept after it. */
   #epoch = 0;
 
   /** `maxBytes` 0 switches it off. */
   constructor(maxBytes: number, maxItemBytes: number) {
+    this.#maxBytes = maxBytes;
     this.#maxItemBytes = Math.min(maxItemBytes, maxBytes);
     if (maxBytes > 0) {
       this.#zips = new LRUCache({
@@ -47,10 +52,11 @@ export class ZipMemory {
     const { sizeBytes, sha256, modifiedAtMs } = file.record;
     if (this.#zips === undefined || sizeBytes > this.#maxItemBytes || this.#loading.has(name))
       return undefined;
-    if (!this.#askedOnce.has(name)) {
-      this.#askedOnce.set(name, true);
-      return undefined;
-    }
+    const asks = (this.#asked.get(name) ?? 0) + 1;
+    this.#asked.set(name, asks);
+    // A full cache is not turned over by a pass over everything: that would read each zip twice and keep none.
+    const isRoom = this.bytes + sizeBytes <= this.#maxBytes;
+    if (asks < (isRoom ? asksWithRoom : asksWithoutRoom)) return undefined;
     this.#loading.add(name);
     const epoch = this.#epoch;
     try {

@@ -63,7 +63,11 @@ describe('a module graph', () => {
   it('downloads again after a restart with every upstream gone', async () => {
     await source.refuse();
     onTestFinished(() => source.listenAgain());
-    const again = await modferry({ dataDir: data.path, args: ['--upstream', source.url] });
+    const again = await modferry({
+      dataDir: data.path,
+      args: ['--upstream', source.url],
+      env: { MODFERRY_LOG_ACCESS: 'all' },
+    });
     expect(await downloadGraph(again.url)).toBe(graph.modules.length);
     expect(await again.stop()).toMatchObject({ code: 0 });
     const served = again.stderr().match(/"source":"store"/g) ?? [];
