@@ -59,7 +59,7 @@ const ingest = z.strictObject({
     default: '64KiB',
     minBytes: 1024,
     maxBytes: 16 * 1024 ** 2,
-    about: 'How much of a streaming zip is held back until all of it is verified and stored.',
+    about: 'How much of a streaming zip is held back until all of it is verified.',
   }),
   concurrency: integer({
     default: 64,

@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { ArtifactKey } from '../gomod/types.ts';
+import { raceAbort } from '../lib/abort.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import { ModferryError, messageOf } from '../lib/errors.ts';
 import { Notice } from '../lib/notice.ts';
@@ -485,23 +486,4 @@ const ourFaults: Record<string, FailureKind> = {
 function internalFailure(error: unknown, walk: Walk | undefined): SourcesFailure {
   const code = error instanceof ModferryError ? error.code : '';
   return new SourcesFailure(ourFaults[code] ?? 'failed', messageOf(error), walk?.outcomes, { cause: error });
-}
-
-async function raceAbort(change: Promise<void>, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) throw reasonOf(signal);
-  const aborted = Promise.withResolvers<never>();
-  function onAbort(): void {
-    aborted.reject(reasonOf(signal));
-  }
-  aborted.promise.catch(() => {});
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    await Promise.race([change, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
-}
-
-function reasonOf(signal: AbortSignal): Error {
-  return signal.reason instanceof Error ? signal.reason : new Error('aborted');
 }

@@ -2,6 +2,8 @@
  * One piece of work for many askers: single flight with reference counting. An asker that goes away does not
  * spoil it for the others; when the last one leaves the work is cancelled, unless it says it is nearly done.
  */
+import { raceAbort } from './abort.ts';
+
 export class SharedWork<Result> {
   readonly promise: Promise<Result>;
   readonly #controller = new AbortController();
@@ -29,18 +31,9 @@ export class SharedWork<Result> {
   /** Waits for the result. Rejects with the signal's reason when this asker leaves first. */
   async join(signal?: AbortSignal): Promise<Result> {
     const leave = this.hold();
-    if (signal === undefined) return this.promise.finally(leave);
-    const aborted = Promise.withResolvers<never>();
-    function onAbort(): void {
-      aborted.reject(reasonOf(signal as AbortSignal));
-    }
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
-    aborted.promise.catch(() => {});
     try {
-      return await Promise.race([this.promise, aborted.promise]);
+      return await (signal === undefined ? this.promise : raceAbort(this.promise, signal));
     } finally {
-      signal.removeEventListener('abort', onAbort);
       leave();
     }
   }
@@ -62,8 +55,4 @@ export class SharedWork<Result> {
   cancel(reason: Error): void {
     if (!this.#settled) this.#controller.abort(reason);
   }
-}
-
-function reasonOf(signal: AbortSignal): Error {
-  return signal.reason instanceof Error ? signal.reason : new Error('aborted');
 }

@@ -86,7 +86,6 @@ export class ArtifactService {
         throw error;
       }
     }
-    ingest.cancelMatching(key.path, key.version);
     throw new SourcesFailure('overload', `${name}: the store changes too often; ask again`);
   }
 

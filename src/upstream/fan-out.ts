@@ -3,12 +3,14 @@
  * ones that follow each other are asked together; one that keeps Go's `,` rule is a group of its own and a barrier
  * (ruling 2).
  */
+
+import { reasonOf } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import { Notice } from '../lib/notice.ts';
 import { readBody } from './read-body.ts';
 import { type SourceOutcome, type Upstream, UpstreamError, type UpstreamRequest } from './types.ts';
-import { isOutOfTime, reasonOf } from './walk.ts';
+import { isOutOfTime } from './walk.ts';
 
 export interface FanOutOptions<Value> {
   readonly upstreams: readonly Upstream[];

@@ -3,6 +3,7 @@
  * the one before is absent, fails, or does not begin to answer in time. The first good answer wins. It judges no
  * bytes; the caller who refuses a body says so and asks for the next answer.
  */
+import { reasonOf } from '../lib/abort.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import {
@@ -247,10 +248,6 @@ export class Walk {
 export function isOutOfTime(signal: AbortSignal): boolean {
   const reason: unknown = signal.reason;
   return signal.aborted && reason instanceof Error && reason.name === 'TimeoutError';
-}
-
-export function reasonOf(signal: AbortSignal): Error {
-  return signal.reason instanceof Error ? signal.reason : new Error('aborted');
 }
 
 function isAbsence(code: SourceOutcome['code']): boolean {

@@ -1,4 +1,5 @@
 /** What the folder store is given: the composition root fills it from the configuration. */
+import { reasonOf } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 
 export interface FsStoreOptions {
@@ -34,8 +35,4 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     }, delayMs);
     signal?.addEventListener('abort', onAbort, { once: true });
   });
-}
-
-function reasonOf(signal: AbortSignal): Error {
-  return signal.reason instanceof Error ? signal.reason : new Error('aborted');
 }
