@@ -15,6 +15,7 @@ import {
   withDefault,
   withoutDefault,
 } from './fields.ts';
+import { breakerSchema, healthSchema, hedgeSchema, retrySchema, strategySchema } from './health-schema.ts';
 import {
   type Parsed,
   parseListen,
@@ -45,7 +46,16 @@ const timeouts = z.strictObject({
     about:
       'How long the last upstream that is left may take to its first byte. Mirrors fetch rare versions on demand.',
   }),
+  first_byte_floor: duration({
+    default: '1s',
+    about: 'The times above are upper bounds: with experience they follow the upstream, but not below this.',
+  }),
   idle: duration({ default: '15s', about: 'An answer that brings no byte for this long is given up.' }),
+  min_rate: size({
+    default: '4KiB',
+    about:
+      'Bytes per second, over 5 s. A zip that comes slower is taken over from another upstream if one is well. 0: never.',
+  }),
 });
 
 const ingest = z.strictObject({
@@ -270,6 +280,14 @@ const network = z.strictObject({
   }),
   http_proxy: outboundProxy('http'),
   https_proxy: outboundProxy('https'),
+  pac: withoutDefault(z.string().min(1), {
+    kind: 'text',
+    noun: 'a file name or URL',
+    right: 'write the path of a PAC file, or its http(s) URL',
+    about:
+      'Proxy auto-configuration script that chooses the outbound proxy, instead of the three settings beside it.',
+    mayHoldCredentials: true,
+  }),
   no_proxy: withoutDefault(z.string(), {
     kind: 'text',
     noun: 'text',
@@ -345,6 +363,13 @@ export const configSchema = z.strictObject({
   store: store.prefault({}).describe('The folder on disk.'),
   server: server.prefault({}).describe('What clients may do.'),
   log: log.prefault({}).describe('What is logged, and how.'),
+  strategy: strategySchema.prefault({}).describe('Which upstream is asked first.'),
+  health: healthSchema.prefault({}).describe('When an upstream is well, suspect, out, and back.'),
+  breaker: breakerSchema.prefault({}).describe('When an upstream that mostly fails is left alone.'),
+  retry: retrySchema
+    .prefault({})
+    .describe('Asking the same upstream again. Going on to another one is no retry.'),
+  hedge: hedgeSchema.prefault({}).describe('Asking a second upstream before the first has failed.'),
   network: network.prefault({}).describe('How to get out of here.'),
   watch_config: flag({
     default: false,

@@ -42,6 +42,13 @@ export interface ServerEntry {
     readonly idleMs: number | undefined;
   };
   readonly maxConnections: number | undefined;
+  /** 1 is asked first; higher ones when nothing below them is well. */
+  readonly level: number;
+  /** Its share under the strategy `weighted`; 0 is never asked first. */
+  readonly weight: number;
+  /** Undefined: the general probe. `off`: only real requests tell how it is. */
+  readonly probe: { readonly path: string; readonly sha256: string } | 'off' | undefined;
+  readonly clientCertificate: { readonly certFile: string; readonly keyFile: string } | undefined;
 }
 
 export type UpstreamEntry = GoproxyEntry | ServerEntry;
@@ -66,6 +73,11 @@ function build(parsed: ParsedConfig, secrets: readonly UpstreamSecrets[]) {
     log,
     network,
     admin,
+    strategy,
+    health,
+    breaker,
+    retry,
+    hedge,
   } = parsed;
   return {
     listen: parsed.listen,
@@ -79,7 +91,53 @@ function build(parsed: ParsedConfig, secrets: readonly UpstreamSecrets[]) {
       connectMs: timeouts.connect,
       firstByteMs: timeouts.first_byte,
       lastHopeMs: timeouts.last_hope,
+      firstByteFloorMs: timeouts.first_byte_floor,
       idleMs: timeouts.idle,
+      /** Bytes per second; 0 for no limit. */
+      minRateBytes: timeouts.min_rate,
+    },
+    strategy,
+    health: {
+      probe: {
+        everyMs: health.probe.every,
+        idleEveryMs: health.probe.idle_every,
+        outEveryMs: health.probe.out_every,
+        timeoutMs: health.probe.timeout,
+        path: health.probe.path,
+        /** Empty: not compared, unless the path is the default one. */
+        sha256: health.probe.sha256,
+      },
+      latencyAllowanceMs: health.latency_allowance,
+      latencyLimitMs: health.latency_limit,
+      outAfter: health.out_after,
+      outForMs: health.out_for,
+      outForMaxMs: health.out_for_max,
+      goodProbes: health.good_probes,
+      slowStartMs: health.slow_start,
+      switchBackAfterMs: health.switch_back_after,
+      betterByRatio: health.better_by,
+      avoidModuleMs: health.avoid_module,
+    },
+    breaker: {
+      windowMs: breaker.window,
+      volume: breaker.volume,
+      errorRatio: breaker.errors,
+      openMs: breaker.open,
+      openMaxMs: breaker.open_max,
+      trials: breaker.trials,
+    },
+    retry: {
+      repeats: retry.repeats,
+      budgetRatio: retry.budget,
+      baseMs: retry.base,
+      capMs: retry.cap,
+    },
+    hedge: {
+      enabled: hedge.enabled,
+      minMs: hedge.min,
+      unknownMs: hedge.unknown,
+      budgetRatio: hedge.budget,
+      floorPerSecond: hedge.floor,
     },
     ingest: {
       holdMs: ingest.hold,
@@ -136,6 +194,8 @@ function build(parsed: ParsedConfig, secrets: readonly UpstreamSecrets[]) {
       httpProxy: network.http_proxy,
       httpsProxy: network.https_proxy,
       noProxy: network.no_proxy,
+      /** File name or URL. */
+      pac: network.pac,
     },
     watchConfig: parsed.watch_config,
     /** `auto`, `off` or a path. */
@@ -167,6 +227,14 @@ function upstreamEntry(entry: ParsedEntry, secrets: UpstreamSecrets): UpstreamEn
       idleMs: timeouts.idle,
     },
     maxConnections: entry.max_connections,
+    level: entry.level,
+    weight: entry.weight,
+    probe:
+      entry.probe === undefined || entry.probe === 'off' ? entry.probe : { path: entry.probe, sha256: '' },
+    clientCertificate:
+      entry.client_cert === undefined || entry.client_key === undefined
+        ? undefined
+        : { certFile: entry.client_cert, keyFile: entry.client_key },
   };
 }
 

@@ -6,12 +6,14 @@ import * as z from 'zod';
 import {
   document,
   flag,
+  integer,
   optionalChoice,
   optionalDuration,
   optionalInteger,
   parsedBy,
   withoutDefault,
 } from './fields.ts';
+import { parseProbePath } from './health-schema.ts';
 import type { Secret } from './secret.ts';
 import { type Parsed, parseGoproxyList, parseHttpUrl, parseProxyAddress } from './shapes.ts';
 
@@ -116,6 +118,40 @@ export const upstreamServerSchema = z.strictObject({
     about: 'PEM file with certificate authorities to trust for this upstream besides the usual ones.',
   }),
   timeouts,
+  client_cert: withoutDefault(z.string().min(1), {
+    kind: 'text',
+    noun: 'a file name',
+    right: 'write the path of a PEM file',
+    about: 'PEM file with the certificate to show to this upstream. Needs `client_key`.',
+  }),
+  client_key: withoutDefault(z.string().min(1), {
+    kind: 'text',
+    noun: 'a file name',
+    right: 'write the path of a PEM file',
+    about: 'PEM file with the key of `client_cert`, not encrypted.',
+  }),
+  level: integer({
+    default: 1,
+    min: 1,
+    max: 9,
+    about:
+      'Upstreams of a higher level are asked first only when none of a lower one is well: edge, region, root.',
+  }),
+  weight: integer({
+    default: 100,
+    min: 0,
+    max: 1000,
+    about: 'Share of first questions under the strategy `weighted`. 0: only when others fail.',
+  }),
+  probe: withoutDefault(
+    parsedBy(z.string(), (text): Parsed<string> => (text === 'off' ? { value: text } : parseProbePath(text))),
+    {
+      kind: 'text',
+      noun: 'a path',
+      right: 'write off, or a path such as /readyz',
+      about: 'What this upstream is probed with, instead of `health.probe.path`. `off`: it is never probed.',
+    },
+  ),
   max_connections: optionalInteger({
     min: 1,
     max: 1024,

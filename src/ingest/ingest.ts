@@ -13,8 +13,9 @@ import type { EventBus } from '../lib/event-bus.ts';
 import { Semaphore } from '../lib/semaphore.ts';
 import { SharedWork } from '../lib/shared-work.ts';
 import type { PublishFacts, Store } from '../store/store.ts';
+import type { Plan } from '../upstream/plan.ts';
 import { readBody } from '../upstream/read-body.ts';
-import { type Upstream, type UpstreamAnswer, UpstreamError } from '../upstream/types.ts';
+import { type AnswerClass, type UpstreamAnswer, UpstreamError } from '../upstream/types.ts';
 import { verdict, Walk } from '../upstream/walk.ts';
 import type { ZipVerifier } from '../zip/verify-pool.ts';
 import { ZipStreamCheck } from '../zip/zip-stream-check.ts';
@@ -31,8 +32,8 @@ export interface IngestDeps {
   readonly verifier: ZipVerifier;
   readonly events: EventBus<IngestEvents>;
   options(): IngestOptions;
-  /** Sources for a module in the order to ask; private names see private sources only (ruling 3). */
-  upstreamsFor(path: ModulePath): readonly Upstream[];
+  /** How a request for this module goes over the sources; private names see private sources only (ruling 3). */
+  plan(path: ModulePath, answerClass: AnswerClass): Plan;
   isPrivate(path: ModulePath): boolean;
   /** Stored, or listed by any source before (ruling 1). */
   knownToExist(key: ArtifactKey): Promise<boolean>;
@@ -432,16 +433,14 @@ export class Ingest {
   }
 
   #openWalk(key: ArtifactKey, signal: AbortSignal, asker: Asker): Walk {
-    const options = this.#deps.options();
     const answerClass = key.ext === 'zip' ? 'zip' : 'meta';
     return new Walk({
-      upstreams: this.#deps.upstreamsFor(key.path),
+      plan: this.#deps.plan(key.path, answerClass),
+      modulePath: key.path,
       target: targetOf(key),
       answerClass,
       signal,
       clock: this.#deps.clock,
-      firstByteMs: options.firstByteMs[answerClass],
-      lastHopeMs: options.lastHopeMs,
       priority: asker.background === true ? 'low' : 'normal',
       ...(asker.requestId === undefined ? {} : { requestId: asker.requestId }),
       ...(asker.via === undefined ? {} : { via: asker.via }),

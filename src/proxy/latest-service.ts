@@ -13,7 +13,7 @@ import { failureOf } from '../ingest/ingest.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Store } from '../store/store.ts';
 import { fanOut } from '../upstream/fan-out.ts';
-import type { Upstream } from '../upstream/types.ts';
+import type { Plan } from '../upstream/plan.ts';
 import type { ListService } from './list-service.ts';
 import { type Answer, type Ask, type AskOrigin, Revalidating, type Windows } from './revalidating.ts';
 
@@ -28,7 +28,7 @@ export interface LatestDeps {
   readonly clock: Clock;
   readonly store: Store;
   readonly lists: ListService;
-  upstreamsFor(path: ModulePath): readonly Upstream[];
+  plan(path: ModulePath, answerClass: 'meta'): Plan;
   isPrivate(path: ModulePath): boolean;
   absenceHint(path: ModulePath): string | undefined;
   pathIsKnown(path: ModulePath): Promise<boolean>;
@@ -38,7 +38,7 @@ export interface LatestDeps {
   /** The .info or .mod of a version, from the store or the sources. Rejects when it cannot be had. */
   artifact(path: ModulePath, version: Version, ext: 'info' | 'mod', signal: AbortSignal): Promise<Buffer>;
   /** Read at each use: a reload may change them. Bytes and milliseconds. */
-  readonly limits: { infoBytes(): number; lastHopeMs(): number };
+  readonly limits: { infoBytes(): number };
 }
 
 export class LatestService {
@@ -94,12 +94,12 @@ export class LatestService {
 
   async #fetch(path: ModulePath, signal: AbortSignal, origin: AskOrigin): Promise<LatestValue> {
     const { answers, outcomes } = await fanOut({
-      upstreams: this.#deps.upstreamsFor(path),
+      plan: this.#deps.plan(path, 'meta'),
+      modulePath: path,
       target: `/${escapePath(path)}/@latest`,
       signal,
       clock: this.#deps.clock,
       limitBytes: this.#deps.limits.infoBytes(),
-      lastHopeMs: this.#deps.limits.lastHopeMs(),
       ...origin,
       read: (body) => ({ body: body.toString('utf8'), version: checkInfo(path, 'latest', body).version }),
     });

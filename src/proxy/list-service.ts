@@ -11,7 +11,7 @@ import { failureOf } from '../ingest/ingest.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Store } from '../store/store.ts';
 import { fanOut } from '../upstream/fan-out.ts';
-import type { Upstream } from '../upstream/types.ts';
+import type { Plan } from '../upstream/plan.ts';
 import { type Answer, type Ask, type AskOrigin, Revalidating, type Windows } from './revalidating.ts';
 
 /** Versions by source name, each with the time it was confirmed. */
@@ -22,7 +22,7 @@ export interface SourceLists {
 export interface ListDeps {
   readonly clock: Clock;
   readonly store: Store;
-  upstreamsFor(path: ModulePath): readonly Upstream[];
+  plan(path: ModulePath, answerClass: 'meta'): Plan;
   isPrivate(path: ModulePath): boolean;
   absenceHint(path: ModulePath): string | undefined;
   pathIsKnown(path: ModulePath): Promise<boolean>;
@@ -30,7 +30,7 @@ export interface ListDeps {
   /** A newer answer is known: kept replies are out of date. */
   onChanged(path: ModulePath): void;
   /** Read at each use: a reload may change them. Bytes and milliseconds. */
-  readonly limits: { listBytes(): number; lastHopeMs(): number };
+  readonly limits: { listBytes(): number };
 }
 
 /** How long a version that every source refuses stays out of the list (ruling 6). */
@@ -163,12 +163,12 @@ export class ListService {
     const before = (await this.#lists.peek(path))?.value.bySource ?? {};
     const collected: Record<string, string[]> = {};
     const { answers, outcomes } = await fanOut({
-      upstreams: this.#deps.upstreamsFor(path),
+      plan: this.#deps.plan(path, 'meta'),
+      modulePath: path,
       target: `/${escapePath(path)}/@v/list`,
       signal,
       clock: this.#deps.clock,
       limitBytes: this.#deps.limits.listBytes(),
-      lastHopeMs: this.#deps.limits.lastHopeMs(),
       ...origin,
       read: (body) => parseList(body),
       onLate: (upstream, versions) => {

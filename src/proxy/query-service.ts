@@ -10,8 +10,9 @@ import { failureOf } from '../ingest/ingest.ts';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Store } from '../store/store.ts';
+import type { Plan } from '../upstream/plan.ts';
 import { readBody } from '../upstream/read-body.ts';
-import { type Upstream, UpstreamError } from '../upstream/types.ts';
+import { UpstreamError } from '../upstream/types.ts';
 import { Walk } from '../upstream/walk.ts';
 import { type Answer, type Ask, type AskOrigin, Revalidating, type Windows } from './revalidating.ts';
 
@@ -23,7 +24,7 @@ export interface QueryValue {
 export interface QueryDeps {
   readonly clock: Clock;
   readonly store: Store;
-  upstreamsFor(path: ModulePath): readonly Upstream[];
+  plan(path: ModulePath, answerClass: 'meta'): Plan;
   isPrivate(path: ModulePath): boolean;
   absenceHint(path: ModulePath): string | undefined;
   pathIsKnown(path: ModulePath): Promise<boolean>;
@@ -31,7 +32,7 @@ export interface QueryDeps {
   /** A newer answer is known: kept replies are out of date. */
   onChanged(path: ModulePath): void;
   /** Read at each use: a reload may change them. Bytes and milliseconds. */
-  readonly limits: { infoBytes(): number; lastHopeMs(): number; firstByteMs(): number };
+  readonly limits: { infoBytes(): number };
 }
 
 export class QueryService {
@@ -87,13 +88,12 @@ export class QueryService {
   async #fetch(key: string, signal: AbortSignal, origin: AskOrigin): Promise<QueryValue> {
     const { path, query } = split(key);
     const walk = new Walk({
-      upstreams: this.#deps.upstreamsFor(path),
+      plan: this.#deps.plan(path, 'meta'),
+      modulePath: path,
       target: `/${escapePath(path)}/@v/${escapeVersion(query)}.info`,
       answerClass: 'meta',
       signal,
       clock: this.#deps.clock,
-      firstByteMs: this.#deps.limits.firstByteMs(),
-      lastHopeMs: this.#deps.limits.lastHopeMs(),
       ...origin,
     });
     try {

@@ -13,6 +13,7 @@ import { SourcesFailure } from '../ingest/types.ts';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import { SharedWork } from '../lib/shared-work.ts';
+import type { Plan } from '../upstream/plan.ts';
 import { readBody } from '../upstream/read-body.ts';
 import { type Upstream, UpstreamError } from '../upstream/types.ts';
 import { Walk } from '../upstream/walk.ts';
@@ -30,10 +31,10 @@ export interface SumdbEntry {
 export interface SumdbDeps {
   readonly clock: Clock;
   databases(): readonly SumdbEntry[];
-  upstreams(): readonly Upstream[];
+  /** Over the upstreams that offer `/sumdb/`, and to a database's own address. */
+  plan(): Plan;
+  directPlan(direct: Upstream): Plan;
   isPrivate(path: ModulePath): boolean;
-  /** Read at each use: a reload may change them. Bytes and milliseconds. */
-  readonly limits: { lastHopeMs(): number; firstByteMs(): number };
 }
 
 interface Fetched {
@@ -143,15 +144,14 @@ export class SumdbService {
   ): Promise<{ body: Buffer; source: string }> {
     const failures: SourcesFailure[] = [];
     const ways = [
-      { upstreams: this.#deps.upstreams(), target: `/sumdb/${escapeTarget(rest)}` },
-      {
-        upstreams: database.direct === undefined ? [] : [database.direct],
-        target: `/${escapeTarget(operation)}`,
-      },
-    ].filter((way) => way.upstreams.length > 0);
+      { plan: this.#deps.plan(), target: `/sumdb/${escapeTarget(rest)}` },
+      ...(database.direct === undefined
+        ? []
+        : [{ plan: this.#deps.directPlan(database.direct), target: `/${escapeTarget(operation)}` }]),
+    ];
     for (const way of ways) {
       try {
-        return await this.#walk(way.upstreams, way.target, rest, operation, context);
+        return await this.#walk(way.plan, way.target, rest, operation, context);
       } catch (error) {
         if (!(error instanceof SourcesFailure)) throw error;
         failures.push(error);
@@ -169,20 +169,18 @@ export class SumdbService {
   }
 
   async #walk(
-    upstreams: readonly Upstream[],
+    plan: Plan,
     target: string,
     rest: string,
     operation: string,
     context: RequestContext,
   ): Promise<{ body: Buffer; source: string }> {
     const walk = new Walk({
-      upstreams,
+      plan,
       target,
       answerClass: 'meta',
       signal: context.signal,
       clock: this.#deps.clock,
-      firstByteMs: this.#deps.limits.firstByteMs(),
-      lastHopeMs: this.#deps.limits.lastHopeMs(),
       requestId: context.id,
       via: context.via,
     });

@@ -35,7 +35,8 @@ import { type FsStore, openFsStore } from '../store/fs/fs-store.ts';
 import { logEvents } from '../telemetry/event-log.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { GoEnv, OwnAddress } from '../upstream/decide-upstreams.ts';
-import type { Upstream } from '../upstream/types.ts';
+import { type Plan, plainPlan } from '../upstream/plan.ts';
+import type { AnswerClass, Upstream } from '../upstream/types.ts';
 import { ZipVerifier } from '../zip/verify-pool.ts';
 import { makePages } from './pages.ts';
 import { buildUpstreamSet, type UpstreamSet } from './upstream-set.ts';
@@ -126,7 +127,7 @@ export class Service {
     this.#zips = new ZipMemory(config.memory.hotZipBytes, config.memory.hotZipMaxItemBytes);
     this.#hot = new HotCache(config.memory.hotSmallBytes);
     const sources = {
-      upstreamsFor: (path: ModulePath) => this.#upstreamsFor(path),
+      plan: (path: ModulePath, answerClass: AnswerClass) => this.#plan(this.#upstreamsFor(path), answerClass),
       isPrivate: (path: ModulePath) => this.#set.isPrivate(path),
       absenceHint: () => this.#absenceHint(),
       pathIsKnown: (path: ModulePath) => this.#pathIsKnown(path),
@@ -147,8 +148,6 @@ export class Service {
     const limits = {
       infoBytes: () => current().ingest.limits.infoBytes,
       listBytes: () => current().ingest.limits.listBytes,
-      lastHopeMs: () => current().timeouts.lastHopeMs,
-      firstByteMs: () => current().timeouts.firstByteMs.meta,
     };
     this.#lists = new ListService({
       ...sources,
@@ -193,9 +192,9 @@ export class Service {
     const sumdb = new SumdbService({
       clock,
       databases: () => this.#set.sumdbs,
-      upstreams: () => this.#set.upstreams,
+      plan: () => this.#plan(this.#set.upstreams, 'meta'),
+      directPlan: (direct) => this.#plan([direct], 'meta'),
       isPrivate: (path) => this.#set.isOutsideSumdb(path),
-      limits,
     });
     const proxy = new Proxy({
       clock,
@@ -462,6 +461,11 @@ export class Service {
     // A store that can only be read still serves what it has; not being able to write is said, not fatal.
     const reason = (await this.#probe.writable) ? 'ready' : 'ready (store is read-only or full)';
     return { ready: true, reason };
+  }
+
+  #plan(upstreams: readonly Upstream[], answerClass: AnswerClass): Plan {
+    const { firstByteMs, lastHopeMs } = this.#config.timeouts;
+    return plainPlan({ upstreams, answerClass, firstByteMs: firstByteMs[answerClass], lastHopeMs });
   }
 
   #upstreamsFor(path: ModulePath): readonly Upstream[] {

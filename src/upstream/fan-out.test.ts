@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../lib/fake-clock.ts';
 import { type FanOutOptions, fanOut } from './fan-out.ts';
+import { plainPlan } from './plan.ts';
 import { type Upstream, UpstreamError, type UpstreamErrorCode } from './types.ts';
 
 interface Script {
@@ -52,12 +53,11 @@ function play(scripts: Script[], more: Partial<FanOutOptions<string>> = {}) {
     }),
   );
   const result = fanOut<string>({
-    upstreams,
+    plan: plainPlan({ upstreams, answerClass: 'meta', firstByteMs: 5_000, lastHopeMs: 60_000 }),
     target: '/example.com/m/@v/list',
     signal: new AbortController().signal,
     clock,
     limitBytes: 100,
-    lastHopeMs: 60_000,
     read: (body) => body.toString(),
     ...more,
   });

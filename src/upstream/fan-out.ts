@@ -4,23 +4,26 @@
  * (ruling 2).
  */
 
+import type { ModulePath } from '../gomod/types.ts';
 import { reasonOf } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import { Notice } from '../lib/notice.ts';
+import type { Plan } from './plan.ts';
 import { readBody } from './read-body.ts';
 import { type SourceOutcome, type Upstream, UpstreamError, type UpstreamRequest } from './types.ts';
 import { isOutOfTime } from './walk.ts';
 
 export interface FanOutOptions<Value> {
-  readonly upstreams: readonly Upstream[];
+  /** Whom to ask. */
+  readonly plan: Plan;
   readonly target: string;
   /** Ends everything until `fanOut` has resolved; what is still asked for `onLate` then goes on without it. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly limitBytes: number;
-  /** How long one group may stay without any answer, and how long a late one may go on. */
-  readonly lastHopeMs: number;
+  /** The module asked about, for who watches the upstreams. */
+  readonly modulePath?: ModulePath;
   /** How long the others are waited for once one has answered. Default 500. */
   readonly graceMs?: number;
   readonly requestId?: string;
@@ -48,7 +51,8 @@ interface Asked<Value> {
 
 /** Rejects only with the signal's reason, and not when that is a `TimeoutError`: then it is a result. */
 export async function fanOut<Value>(options: FanOutOptions<Value>): Promise<FanOutResult<Value>> {
-  const { signal, clock, lastHopeMs, graceMs = 500 } = options;
+  const { signal, clock, graceMs = 500 } = options;
+  const { lastHopeMs } = options.plan;
   const notice = new Notice();
   const asked: Asked<Value>[] = [];
   let isOver = false;
@@ -64,7 +68,7 @@ export async function fanOut<Value>(options: FanOutOptions<Value>): Promise<FanO
   signal.addEventListener('abort', onAbort, { once: true });
 
   try {
-    for (const group of groupsOf(options.upstreams)) {
+    for (const group of groupsOf(options.plan.upstreams)) {
       if (signal.aborted) break;
       const running = group.map((upstream) => ask(upstream, options, settled));
       asked.push(...running);
@@ -93,7 +97,7 @@ function ask<Value>(
   options: FanOutOptions<Value>,
   settled: (one: Asked<Value>) => void,
 ): Asked<Value> {
-  const { clock, priority, requestId, via } = options;
+  const { clock, priority, requestId, via, modulePath } = options;
   const one: Asked<Value> = {
     upstream,
     controller: new AbortController(),
@@ -108,6 +112,7 @@ function ask<Value>(
     ...(priority === undefined ? {} : { priority }),
     ...(requestId === undefined ? {} : { requestId }),
     ...(via === undefined ? {} : { via }),
+    ...(modulePath === undefined ? {} : { modulePath }),
   };
 
   async function run(): Promise<void> {
@@ -157,7 +162,7 @@ async function waitFor<Value>(
 function leave<Value>(one: Asked<Value>, options: FanOutOptions<Value>, mayGoOn: boolean): void {
   const reason = new UpstreamError(one.upstream.name, 'timeout', 'no answer in time');
   if (!mayGoOn || options.onLate === undefined) one.controller.abort(reason);
-  else options.clock.setTimeout(() => one.controller.abort(reason), options.lastHopeMs);
+  else options.clock.setTimeout(() => one.controller.abort(reason), options.plan.lastHopeMs);
 }
 
 function stillAsked<Value>(one: Asked<Value>, clock: Clock): SourceOutcome {

@@ -1,7 +1,8 @@
 /**
- * The border of `upstream/`: what the rest of modferry may ask of an upstream, and what comes back. Health,
- * breakers, hedging and resume grow behind these types; callers do not change.
+ * The border of `upstream/`: what the rest of modferry may ask of an upstream, and what comes back. `health/` watches
+ * upstreams through these types and gives each request its plan (`plan.ts`).
  */
+import type { ModulePath } from '../gomod/types.ts';
 import { ModferryError } from '../lib/errors.ts';
 
 /** What is fetched, for timeouts and limits: small text or a module zip. */
@@ -21,13 +22,28 @@ export interface UpstreamRequest {
   readonly via?: readonly string[];
   /** Look-ahead and other background work yields to real requests. Default `normal`. */
   readonly priority?: 'normal' | 'low';
+  /** The module asked about, so that failures on one module can be told from failures of the upstream. */
+  readonly modulePath?: ModulePath;
+  /**
+   * Goes on from this byte of the file (`Range`), more than 0. The answer says by `offset` whether the upstream did:
+   * one that sends the whole file instead has offset 0.
+   */
+  readonly fromByte?: number;
+  /** Strong ETag of the bytes in hand: sent as `If-Range`, so that another file comes whole. */
+  readonly ifRange?: string;
+  /** Milliseconds that the asker still has; told to a parent modferry, which then gives up in time. */
+  readonly remainingMs?: number;
 }
 
-/** A 200 answer whose body is still to be read. Exactly one of reading to the end or `cancel` must happen. */
+/** A 200 answer (or 206 where `fromByte` was asked) whose body is still to be read. Exactly one of reading to the end or `cancel` must happen. */
 export interface UpstreamAnswer {
   readonly upstream: string;
-  /** Length the upstream declared, if it did. */
+  /** Length of this body, where the upstream declared it. */
   readonly contentLength: number | undefined;
+  /** Where in the file the body begins; 0 unless a range was asked and granted. Default 0. */
+  readonly offset?: number;
+  /** Length of the whole file, where known. Equals `contentLength` for a whole answer. */
+  readonly totalBytes?: number | undefined;
   readonly contentType: string;
   readonly etag: string | undefined;
   readonly lastModified: string | undefined;
@@ -37,15 +53,18 @@ export interface UpstreamAnswer {
   readonly body: AsyncIterable<Buffer>;
   /** Drops the body. Idempotent. */
   cancel(): void;
+  /** The bytes were no good, or came too slowly: tells whoever watches this upstream. Does not cancel. */
+  blame?(code: UpstreamErrorCode, message: string): void;
 }
 
 export type UpstreamErrorCode =
   | 'absent' // 404
   | 'gone' // 410
   | 'dns'
-  | 'connect'
+  | 'connect' // TCP
   | 'tls'
   | 'proxy'
+  | 'proxy_auth' // the outbound proxy wants other credentials (407)
   | 'timeout' // no first byte, or no progress, in time
   | 'reset'
   | 'truncated'
@@ -55,6 +74,8 @@ export type UpstreamErrorCode =
   | 'busy' // its places and its queue are full: it was not asked
   | 'loop' // our own request came back (508)
   | 'refused' // content the caller rejected: HTML, too large, failed verification
+  | 'beaten' // another upstream answered first, so this one was no longer needed
+  | 'skipped' // not asked: out, breaker open, resting, taken out by hand, offline
   | 'aborted'; // the caller's signal
 
 /** Why one upstream did not give a good answer. Carries no secret. */
@@ -63,17 +84,20 @@ export class UpstreamError extends ModferryError<UpstreamErrorCode> {
   /** Status received, when there was one. */
   readonly status: number | undefined;
   readonly retryAfterMs: number | undefined;
+  /** A parent modferry that is well itself but whose own sources failed (ruling 20): no fault of the parent. */
+  readonly isSourcesFault: boolean;
 
   constructor(
     upstream: string,
     code: UpstreamErrorCode,
     message: string,
-    options: { status?: number; retryAfterMs?: number; cause?: unknown } = {},
+    options: { status?: number; retryAfterMs?: number; isSourcesFault?: boolean; cause?: unknown } = {},
   ) {
     super(code, message, { cause: options.cause, fields: { upstream } });
     this.upstream = upstream;
     this.status = options.status;
     this.retryAfterMs = options.retryAfterMs;
+    this.isSourcesFault = options.isSourcesFault ?? false;
   }
 
   /** 404 and 410 are knowledge; everything else is a failure (design rule 1). */
@@ -106,4 +130,6 @@ export interface SourceOutcome {
   readonly message: string;
   readonly tookMs: number;
   readonly status?: number;
+  /** An absence said by one that is out: it may not know (ruling 1), so it does not make a 404. */
+  readonly isDoubtful?: boolean;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../lib/fake-clock.ts';
+import { plainPlan } from './plan.ts';
 import {
   type SourceOutcome,
   type Upstream,
@@ -65,13 +66,11 @@ class Scripted implements Upstream {
 function walkOver(upstreams: Upstream[], more: Partial<WalkOptions> = {}) {
   const clock = new FakeClock();
   const walk = new Walk({
-    upstreams,
+    plan: plainPlan({ upstreams, answerClass: 'zip', firstByteMs: 1000, lastHopeMs: 60_000 }),
     target: '/example.com/m/@v/v1.0.0.zip',
     answerClass: 'zip',
     signal: new AbortController().signal,
     clock,
-    firstByteMs: 1000,
-    lastHopeMs: 60_000,
     ...more,
   });
   return { walk, clock };

@@ -3,9 +3,12 @@
  * the one before is absent, fails, or does not begin to answer in time. The first good answer wins. It judges no
  * bytes; the caller who refuses a body says so and asks for the next answer.
  */
+
+import type { ModulePath } from '../gomod/types.ts';
 import { reasonOf } from '../lib/abort.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
+import type { Plan } from './plan.ts';
 import {
   type AnswerClass,
   type SourceOutcome,
@@ -17,18 +20,16 @@ import {
 } from './types.ts';
 
 export interface WalkOptions {
-  /** In the order to ask. For a private path the caller passes private ones only (ruling 3). */
-  readonly upstreams: readonly Upstream[];
+  /** Whom to ask, in which order, with how much patience. For a private path: private ones only (ruling 3). */
+  readonly plan: Plan;
   /** Escaped path under an upstream's base, beginning with `/`. */
   readonly target: string;
   readonly answerClass: AnswerClass;
   /** Ends everything. A reason named `TimeoutError` counts as out of time, any other as the caller's leaving. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
-  /** Without a first byte for this long the next source is started beside the ones asked. */
-  readonly firstByteMs: number;
-  /** How long the last hope stays open: nobody left to start, or the last one started may not be passed over. */
-  readonly lastHopeMs: number;
+  /** The module asked about, for who watches the upstreams. */
+  readonly modulePath?: ModulePath;
   readonly priority?: 'normal' | 'low';
   readonly requestId?: string;
   readonly via?: readonly string[];
@@ -54,13 +55,12 @@ export class Walk {
   #timer: { handle: Timer; isLastHope: boolean } | undefined;
   #closed = false;
   /** Patience with the source started last. */
-  #firstByteMs: number;
+  #firstByteMs = 0;
   readonly #onAbort = (): void => this.#aborted();
 
   constructor(options: WalkOptions) {
     this.#options = options;
-    this.#firstByteMs = options.firstByteMs;
-    this.#remaining = [...options.upstreams.keys()];
+    this.#remaining = [...options.plan.upstreams.keys()];
     options.signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
@@ -124,14 +124,14 @@ export class Walk {
   }
 
   #start(index: number): void {
-    const { upstreams, clock, target, answerClass, priority, requestId, via } = this.#options;
-    const upstream = upstreams[index];
+    const { plan, clock, target, answerClass, priority, requestId, via, modulePath } = this.#options;
+    const upstream = plan.upstreams[index];
     if (upstream === undefined) return;
     this.#remaining = this.#remaining.filter((other) => other !== index);
     const controller = new AbortController();
     const attempt: Attempt = { index, upstream, controller, startedAtMs: clock.monotonic(), dropped: false };
     this.#running.set(index, attempt);
-    this.#firstByteMs = upstream.firstByteMs?.[answerClass] ?? this.#options.firstByteMs;
+    this.#firstByteMs = plan.patienceMs(upstream);
     this.#arm();
     const request: UpstreamRequest = {
       target,
@@ -140,6 +140,7 @@ export class Walk {
       ...(priority === undefined ? {} : { priority }),
       ...(requestId === undefined ? {} : { requestId }),
       ...(via === undefined ? {} : { via }),
+      ...(modulePath === undefined ? {} : { modulePath }),
     };
     // `async` so that a throw before the first await is a failure of this source too.
     void (async () => upstream.fetch(request))().then(
@@ -150,7 +151,7 @@ export class Walk {
 
   #arm(): void {
     this.#timer?.handle.cancel();
-    const { clock, lastHopeMs } = this.#options;
+    const { clock, plan } = this.#options;
     const isLastHope = this.#startable() === undefined;
     const handle = clock.setTimeout(
       () => {
@@ -158,7 +159,7 @@ export class Walk {
         if (isLastHope) this.#outOfTime();
         else this.#advance();
       },
-      isLastHope ? lastHopeMs : this.#firstByteMs,
+      isLastHope ? plan.lastHopeMs : this.#firstByteMs,
     );
     this.#timer = { handle, isLastHope };
   }
@@ -194,7 +195,7 @@ export class Walk {
   }
 
   #outOfTime(): void {
-    const seconds = Math.round(this.#options.lastHopeMs / 100) / 10;
+    const seconds = Math.round(this.#options.plan.lastHopeMs / 100) / 10;
     for (const attempt of this.#running.values()) this.#stopAfter(attempt, 'timeout');
     this.#giveUp('timeout', `no answer within ${seconds} s`);
     this.#advance();
