@@ -1,7 +1,8 @@
 import { inspect } from 'node:util';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { redactUrls, resolveSecret, Secret } from './secret.ts';
+import { Secret } from '../lib/secret.ts';
+import { redactUrls, resolveSecret } from './secret.ts';
 
 describe('Secret', () => {
   it('gives its value to reveal only', () => {

@@ -3,40 +3,12 @@
  * inspection, templates); only `reveal` gives the value. In the file a secret is best a reference, `env:NAME`
  * or `file:PATH`, which is resolved once while the configuration is loaded.
  */
-import { inspect } from 'node:util';
 import { errnoOf } from '../lib/errors.ts';
+import { Secret } from '../lib/secret.ts';
 
 const mask = '***';
 /** A secret file larger than this is not a secret but a mistake. */
 const maxSecretFileBytes = 64 * 1024;
-
-/** A value that must not be printed. `shown` may carry the harmless part, e.g. a URL without its credentials. */
-export class Secret {
-  readonly #value: string;
-  readonly #shown: string;
-
-  constructor(value: string, shown: string = mask) {
-    this.#value = value;
-    this.#shown = shown;
-  }
-
-  /** The value itself. Call it where it goes on the wire and nowhere else. */
-  reveal(): string {
-    return this.#value;
-  }
-
-  toString(): string {
-    return this.#shown;
-  }
-
-  toJSON(): string {
-    return this.#shown;
-  }
-
-  [inspect.custom](): string {
-    return this.#shown;
-  }
-}
 
 /** What a secret needs from outside to be resolved. `readFile` rejects with a Node error, or when over the limit. */
 export interface SecretSources {

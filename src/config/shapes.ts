@@ -3,7 +3,8 @@
  * databases, prefixes, percentages. Each parser returns the value or what is wrong with it; none throws.
  */
 import { createHash } from 'node:crypto';
-import { redactUrls, Secret } from './secret.ts';
+import { Secret } from '../lib/secret.ts';
+import { redactUrls } from './secret.ts';
 
 /** A value, or a predicate on what was written (`is not a port`) and, if the field's own hint is not enough, a hint. */
 export type Parsed<Value> =

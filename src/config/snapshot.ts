@@ -2,8 +2,9 @@
  * The configuration as the rest of modferry sees it: an immutable snapshot in our own names, numbers with their
  * units, secrets wrapped. Relative paths are kept as written; they are meant from the working directory.
  */
+
+import { Secret } from '../lib/secret.ts';
 import type { ParsedConfig } from './schema.ts';
-import { Secret } from './secret.ts';
 import type { UpstreamSecretKey } from './upstream-schema.ts';
 
 type DeepReadonly<Value> = Value extends Secret

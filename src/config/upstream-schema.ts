@@ -3,6 +3,7 @@
  * about one server. Secrets stay text here; loading resolves them.
  */
 import * as z from 'zod';
+import type { Secret } from '../lib/secret.ts';
 import {
   document,
   flag,
@@ -14,7 +15,6 @@ import {
   withoutDefault,
 } from './fields.ts';
 import { parseProbePath } from './health-schema.ts';
-import type { Secret } from './secret.ts';
 import { type Parsed, parseGoproxyList, parseHttpUrl, parseProxyAddress } from './shapes.ts';
 
 /** Names that texts and records use for sources which are no upstream. */

@@ -7,6 +7,7 @@ import { homedir, hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Config, ServerEntry } from '../config/snapshot.ts';
 import { compilePatterns } from '../gomod/module-pattern.ts';
+import { proxyRule } from '../outbound/proxy-rule.ts';
 import type { SumdbEntry } from '../proxy/sumdb-service.ts';
 import { authFromUrl, type UpstreamAuth } from '../upstream/credentials.ts';
 import {
@@ -21,7 +22,6 @@ import { type GoproxyEnd, parseGoproxy, stopsOnError } from '../upstream/goproxy
 import { createHttpUpstream } from '../upstream/http-upstream.ts';
 import { askGo } from '../upstream/machine-settings.ts';
 import { loadNetrc, type NetrcEntry, netrcAuth } from '../upstream/netrc.ts';
-import { proxyRule } from '../upstream/outbound-proxy.ts';
 import type { Upstream } from '../upstream/types.ts';
 
 export interface UpstreamSet {

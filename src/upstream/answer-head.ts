@@ -5,7 +5,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Clock } from '../lib/clock.ts';
-import { isInnerHost } from './network-address.ts';
+import { isInnerHost } from '../outbound/network-address.ts';
 import { UpstreamError } from './types.ts';
 
 /** The longest pause an upstream may ask for. */

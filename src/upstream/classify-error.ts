@@ -3,8 +3,8 @@
  * differences for the time after it. Texts are short, name no header and carry no secret.
  */
 import { messageOf } from '../lib/errors.ts';
-import { innerAddressCode } from './dispatchers.ts';
-import type { OutboundProxy } from './outbound-proxy.ts';
+import { innerAddressCode } from '../outbound/dispatchers.ts';
+import type { OutboundProxy } from '../outbound/proxy-rule.ts';
 import { UpstreamError, type UpstreamErrorCode } from './types.ts';
 
 export interface ErrorPlace {

@@ -2,43 +2,11 @@
  * Credentials for upstreams: basic or bearer, from the configuration, a URL's userinfo or `.netrc`. They are held
  * in a type that prints as `***`, and become text only where the request is written.
  */
-import { inspect } from 'node:util';
-
-/** Anything that holds a secret and gives it only when asked by name. */
-export interface SecretText {
-  reveal(): string;
-}
-
-const mask = '***';
-
-/** A secret string. Logs, JSON, templates and inspection show `***`. */
-export class HiddenText implements SecretText {
-  readonly #value: string;
-
-  constructor(value: string) {
-    this.#value = value;
-  }
-
-  reveal(): string {
-    return this.#value;
-  }
-
-  toString(): string {
-    return mask;
-  }
-
-  toJSON(): string {
-    return mask;
-  }
-
-  [inspect.custom](): string {
-    return mask;
-  }
-}
+import { Secret } from '../lib/secret.ts';
 
 export type UpstreamAuth =
-  | { readonly kind: 'basic'; readonly username: string; readonly password: SecretText }
-  | { readonly kind: 'bearer'; readonly token: SecretText };
+  | { readonly kind: 'basic'; readonly username: string; readonly password: Secret }
+  | { readonly kind: 'bearer'; readonly token: Secret };
 
 /** The value of the `Authorization` header. */
 export function authorizationOf(auth: UpstreamAuth): string {
@@ -50,17 +18,7 @@ export function authorizationOf(auth: UpstreamAuth): string {
 /** Userinfo of a URL as basic credentials; undefined without one. Broken percent escapes are taken literally. */
 export function authFromUrl(url: URL): UpstreamAuth | undefined {
   if (url.username === '' && url.password === '') return undefined;
-  return { kind: 'basic', username: decoded(url.username), password: new HiddenText(decoded(url.password)) };
-}
-
-/** A copy of the URL without userinfo, query and fragment: what may be shown and used as a name. */
-export function bareUrl(url: URL): URL {
-  const bare = new URL(url);
-  bare.username = '';
-  bare.password = '';
-  bare.search = '';
-  bare.hash = '';
-  return bare;
+  return { kind: 'basic', username: decoded(url.username), password: new Secret(decoded(url.password)) };
 }
 
 function decoded(text: string): string {

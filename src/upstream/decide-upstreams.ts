@@ -3,6 +3,7 @@
  * the answers of `go env`, and the list that worked last time. Pure: whoever calls it has asked and read already.
  */
 import { messageOf } from '../lib/errors.ts';
+import { bareHost, isLoopbackHost } from '../outbound/network-address.ts';
 import type { UpstreamAuth } from './credentials.ts';
 import {
   type GoproxyEnd,
@@ -14,7 +15,6 @@ import {
   type Separator,
   stopsOnError,
 } from './goproxy-list.ts';
-import { bareHost, isLoopbackHost } from './network-address.ts';
 
 /** Asked in this order when the machine names no server of its own. */
 export const fallbackMirrors: readonly string[] = ['https://goproxy.cn', 'https://goproxy.io'];

@@ -3,8 +3,8 @@
  * `off`. Userinfo is taken out of each URL and becomes credentials, so that what remains may be shown.
  */
 import { ModferryError } from '../lib/errors.ts';
-import { authFromUrl, bareUrl, type UpstreamAuth } from './credentials.ts';
-import { isPrivateHost } from './network-address.ts';
+import { bareUrl, isPrivateHost } from '../outbound/network-address.ts';
+import { authFromUrl, type UpstreamAuth } from './credentials.ts';
 
 export type Separator = ',' | '|';
 

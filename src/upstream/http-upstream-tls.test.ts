@@ -9,7 +9,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { proxyRule } from './outbound-proxy.ts';
+import { proxyRule } from '../outbound/proxy-rule.ts';
 import { failure, TestServers, text } from './test-servers.ts';
 
 const key = `-----BEGIN PRIVATE KEY-----

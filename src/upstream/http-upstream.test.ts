@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { HiddenText } from './credentials.ts';
+import { Secret } from '../lib/secret.ts';
+
 import { readBody } from './read-body.ts';
 import { ask, failure, TestServers, text } from './test-servers.ts';
 
@@ -39,7 +40,7 @@ describe('a good answer', () => {
       response.end('ok');
     });
     const upstream = servers.upstreamAt(`${url}/base/`, {
-      auth: { kind: 'bearer', token: new HiddenText('tok') },
+      auth: { kind: 'bearer', token: new Secret('tok') },
     });
     await readBody(await ask(upstream, { target: '/!m/@v/list', requestId: 'r-1', via: ['first'] }), 10);
 

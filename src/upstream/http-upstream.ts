@@ -6,6 +6,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { Semaphore } from '../lib/semaphore.ts';
+import { Dispatchers, type Route } from '../outbound/dispatchers.ts';
+import type { ProxyRule } from '../outbound/proxy-rule.ts';
 import { answerBody } from './answer-body.ts';
 import {
   contentLengthOf,
@@ -18,9 +20,7 @@ import {
 } from './answer-head.ts';
 import { abortError, classifyError } from './classify-error.ts';
 import { authorizationOf, type UpstreamAuth } from './credentials.ts';
-import { Dispatchers, type Route } from './dispatchers.ts';
 import { parseUpstreamUrl } from './goproxy-list.ts';
-import type { ProxyRule } from './outbound-proxy.ts';
 import { type Upstream, type UpstreamAnswer, UpstreamError, type UpstreamRequest } from './types.ts';
 
 export interface HttpUpstreamOptions {

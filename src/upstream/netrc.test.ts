@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { authorizationOf, HiddenText } from './credentials.ts';
+import { Secret } from '../lib/secret.ts';
+import { authorizationOf } from './credentials.ts';
 import { loadNetrc, netrcAuth, netrcPath, parseNetrc } from './netrc.ts';
 
 function found(text: string, host: string): string | undefined {
@@ -82,15 +83,15 @@ describe('loadNetrc', () => {
 
 describe('credentials', () => {
   it('make the header of each kind', () => {
-    const secret = new HiddenText('p:ß');
-    expect(authorizationOf({ kind: 'bearer', token: new HiddenText('tok') })).toBe('Bearer tok');
+    const secret = new Secret('p:ß');
+    expect(authorizationOf({ kind: 'bearer', token: new Secret('tok') })).toBe('Bearer tok');
     expect(authorizationOf({ kind: 'basic', username: 'u', password: secret })).toBe(
       `Basic ${Buffer.from('u:p:ß').toString('base64')}`,
     );
   });
 
   it('do not print', () => {
-    const token = new HiddenText('hunter2');
+    const token = new Secret('hunter2');
     const auth = { kind: 'bearer', token };
     expect(`${String(token)} ${JSON.stringify(auth)} ${inspect(auth)}`).not.toContain('hunter2');
   });

@@ -2,16 +2,18 @@
  * The `.netrc` file, as the `go` command and curl read it: `machine NAME login NAME password WORD`, `default`,
  * `macdef`. It only finds credentials for a host; it never decides who gets them.
  */
+
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, messageOf } from '../lib/errors.ts';
-import { HiddenText, type UpstreamAuth } from './credentials.ts';
+import { Secret } from '../lib/secret.ts';
+import { type UpstreamAuth } from './credentials.ts';
 
 export interface NetrcEntry {
   /** Undefined for `default`. */
   readonly machine: string | undefined;
   readonly login: string;
-  readonly password: HiddenText;
+  readonly password: Secret;
 }
 
 const maxFileBytes = 1024 * 1024;
@@ -24,7 +26,7 @@ export function parseNetrc(text: string): NetrcEntry[] {
 
   function finish(): void {
     if (open !== undefined && open.password !== undefined && entries.length < maxEntries) {
-      entries.push({ machine: open.machine, login: open.login, password: new HiddenText(open.password) });
+      entries.push({ machine: open.machine, login: open.login, password: new Secret(open.password) });
     }
     open = undefined;
   }

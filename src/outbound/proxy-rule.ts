@@ -2,14 +2,15 @@
  * Which outbound proxy a request goes through: `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` by Go's rules, or what
  * the configuration says for one upstream. It decides; the dispatchers are made in `dispatchers.ts`.
  */
+
 import { BlockList, isIP } from 'node:net';
 import { ModferryError } from '../lib/errors.ts';
-import { bareUrl, HiddenText } from './credentials.ts';
-import { bareHost, isLoopbackHost } from './network-address.ts';
+import { Secret } from '../lib/secret.ts';
+import { bareHost, bareUrl, isLoopbackHost } from './network-address.ts';
 
 /** A proxy's address; `url` may hold credentials, `shown` never does. */
 export interface OutboundProxy {
-  readonly url: HiddenText;
+  readonly url: Secret;
   readonly shown: string;
 }
 
@@ -65,7 +66,7 @@ function parseProxy(value: string, where: string): OutboundProxy {
     );
   }
   const shown = bareUrl(url).href.replace(/\/$/, '');
-  return { url: new HiddenText(url.href), shown };
+  return { url: new Secret(url.href), shown };
 }
 
 /**

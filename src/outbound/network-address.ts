@@ -53,3 +53,13 @@ function within(list: BlockList, host: string): boolean {
   if (family === 0) return false;
   return list.check(host, family === 6 ? 'ipv6' : 'ipv4');
 }
+
+/** A copy of the URL without userinfo, query and fragment: what may be shown and used as a name. */
+export function bareUrl(url: URL): URL {
+  const bare = new URL(url);
+  bare.username = '';
+  bare.password = '';
+  bare.search = '';
+  bare.hash = '';
+  return bare;
+}

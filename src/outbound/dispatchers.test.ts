@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { TestServers } from '../upstream/test-servers.ts';
 import { Dispatchers } from './dispatchers.ts';
-import { TestServers } from './test-servers.ts';
 
 // Every name resolves to this machine, as a hostile or split DNS may say.
 vi.mock('node:dns', async (original) => ({

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { OutboundProxyError, parseNoProxy, proxyRule } from './outbound-proxy.ts';
+import { OutboundProxyError, parseNoProxy, proxyRule } from './proxy-rule.ts';
 
 function chosen(env: Record<string, string>, target: string, setting?: string): string | undefined {
   return proxyRule(setting, env)(new URL(target))?.shown;

@@ -9,7 +9,7 @@ import { getCACertificates } from 'node:tls';
 import type { Agent as AgentType, Dispatcher, Pool as PoolType, ProxyAgent as ProxyAgentType } from 'undici';
 import { ModferryError, messageOf } from '../lib/errors.ts';
 import { isInnerHost } from './network-address.ts';
-import type { OutboundProxy, ProxyRule } from './outbound-proxy.ts';
+import type { OutboundProxy, ProxyRule } from './proxy-rule.ts';
 import { Agent, Pool, ProxyAgent } from './undici-parts.ts';
 
 export interface DispatcherOptions {
