@@ -16,8 +16,12 @@ import { accessLog } from './scenarios/access-log.ts';
 import { bigZips } from './scenarios/big-zips.ts';
 import { coldCrowd } from './scenarios/cold-crowd.ts';
 import { coldDownload } from './scenarios/cold-download.ts';
+import { deadUpstreams } from './scenarios/dead-upstreams.ts';
 import { hotSmall } from './scenarios/hot-small.ts';
 import { hugeZip } from './scenarios/huge-zip.ts';
+import { illUpstream } from './scenarios/ill-upstream.ts';
+import { miss } from './scenarios/miss.ts';
+import { slowUpstream } from './scenarios/slow-upstream.ts';
 import { start } from './scenarios/start.ts';
 import { warmDownload } from './scenarios/warm-download.ts';
 
@@ -30,6 +34,10 @@ const scenarios: readonly Scenario[] = [
   hugeZip,
   start,
   accessLog,
+  illUpstream,
+  slowUpstream,
+  deadUpstreams,
+  miss,
 ];
 
 const readme = join(import.meta.dirname, 'README.md');

@@ -8,8 +8,6 @@ import { join } from 'node:path';
 import { type ModferryProcess, startModferry } from '../../test/kit/modferry-process.ts';
 import { BenchError } from './bench-error.ts';
 
-const launcher = process.env['MODFERRY_BENCH_LAUNCHER'] ?? join(import.meta.dirname, '../../bin/modferry');
-
 export interface ModferryOptions {
   /** Where it stores. Default: a temporary folder, removed at the end. */
   readonly dataDir?: string;
@@ -29,6 +27,7 @@ export async function startProduct(options: ModferryOptions): Promise<ModferryPr
     env: { BENCH_LOG: logFile, ...profiling(), ...env },
     ...(dataDir === undefined ? {} : { dataDir }),
   };
+  const launcher = process.env['MODFERRY_BENCH_LAUNCHER'] ?? join(import.meta.dirname, '../../bin/modferry');
   try {
     return await startModferry({
       ...plain,

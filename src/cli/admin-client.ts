@@ -39,6 +39,16 @@ export async function askRunning(
   return undefined;
 }
 
+/** Asks every live process. Resolves to their answers, an empty list when there is none. Rejects as `askRunning`. */
+export async function askAllRunning(
+  sockets: readonly string[],
+  target: { readonly method: 'GET' | 'POST'; readonly path: string },
+  body: object,
+): Promise<Record<string, unknown>[]> {
+  const answers = await Promise.all(sockets.map((socket) => askRunning([socket], target, body)));
+  return answers.filter((answer) => answer !== undefined);
+}
+
 function isNobodyThere(error: unknown): boolean {
   return ['ENOENT', 'ECONNREFUSED', 'ENOTSOCK', 'ENOTDIR'].includes(errnoOf(error) ?? '');
 }

@@ -10,6 +10,8 @@ import type { VersionFlags } from './commands/version.ts';
 import { type Shell, shells } from './completion-scripts.ts';
 import type { CliContext } from './context.ts';
 import { helpText } from './help-text.ts';
+import { events } from './routes-events.ts';
+import { explain, mode, negatives, status, upstreams } from './routes-operate.ts';
 import { info, ls, purge, verify, warm } from './routes-store.ts';
 
 const serve = buildCommand<ServeFlags, [], CliContext>({
@@ -184,7 +186,24 @@ const config = buildRouteMap<'check' | 'show' | 'schema', CliContext>({
 });
 
 export const root = buildRouteMap({
-  routes: { serve, config, env, warm, ls, info, purge, verify, version, completion },
+  routes: {
+    serve,
+    status,
+    events,
+    upstreams,
+    mode,
+    explain,
+    negatives,
+    config,
+    env,
+    warm,
+    ls,
+    info,
+    purge,
+    verify,
+    version,
+    completion,
+  },
   docs: {
     brief: 'modferry, a Go module proxy',
     fullDescription:

@@ -14,7 +14,7 @@ export function crossFaults(raw: Tree, parsed: ParsedConfig, patternFault: Patte
   return [
     ...orderFaults(parsed),
     ...listenFaults(parsed),
-    ...upstreamFaults(raw['upstreams']),
+    ...upstreamFaults(raw['upstreams'], parsed.network.pac !== undefined),
     ...privateFaults(raw['private'], patternFault),
   ];
 }
@@ -75,13 +75,14 @@ function listenFaults(parsed: ParsedConfig): PathFault[] {
   return faults;
 }
 
-function upstreamFaults(entries: unknown): PathFault[] {
+function upstreamFaults(entries: unknown, hasPac: boolean): PathFault[] {
   if (!Array.isArray(entries)) return [];
   const firstByName = new Map<string, number>();
   const faults: PathFault[] = [];
   for (const [index, entry] of (entries as unknown[]).entries()) {
     if (!isTree(entry)) continue;
     faults.push(...credentialFaults(entry, ['upstreams', index]));
+    faults.push(...outboundFaults(entry, ['upstreams', index], hasPac));
     const name = entry['name'];
     if (typeof name !== 'string') continue;
     const first = firstByName.get(name);
@@ -113,6 +114,24 @@ function credentialFaults(entry: Tree, path: readonly PropertyKey[]): PathFault[
     return [{ path: [...path, present], wrong, right: `set ${missing} too` }];
   }
   return [];
+}
+
+/** A client certificate without its key, or `pac` without a script. */
+function outboundFaults(entry: Tree, path: readonly PropertyKey[], hasPac: boolean): PathFault[] {
+  const faults: PathFault[] = [];
+  const pair = ['client_cert', 'client_key'];
+  const [present, missing] = entry['client_cert'] === undefined ? pair.toReversed() : pair;
+  if (present !== undefined && missing !== undefined) {
+    if (entry[present] !== undefined && entry[missing] === undefined) {
+      const wrong = `${present} stands without ${missing}`;
+      faults.push({ path: [...path, present], wrong, right: `set ${missing} too` });
+    }
+  }
+  if (entry['proxy'] === 'pac' && !hasPac) {
+    const right = 'set network.pac, or write pac:FILE_OR_URL';
+    faults.push({ path: [...path, 'proxy'], wrong: 'pac stands without network.pac', right });
+  }
+  return faults;
 }
 
 function privateFaults(written: unknown, patternFault: PatternFault): PathFault[] {

@@ -44,6 +44,27 @@ look_ahead: { enabled: yes }
     ]);
   });
 
+  it('tell half a client certificate and proxies that are none', async () => {
+    const texts = await textsOf(
+      load(`upstreams:
+  - { url: https://a.example, client_cert: a.pem }
+  - { url: https://b.example, client_key: b.key }
+  - { url: https://c.example, proxy: pac }
+  - { url: https://d.example, proxy: 'socks4://u:hunter2@10.0.0.1:1' }
+network: { http_proxy: 'ftp://p', pac: 'ftp://p/x' }
+`),
+    );
+
+    expect(texts).toEqual([
+      'modferry.yaml:2:44: upstreams[0].client_cert: client_cert stands without client_key; set client_key too',
+      'modferry.yaml:3:43: upstreams[1].client_key: client_key stands without client_cert; set client_cert too',
+      'modferry.yaml:4:38: upstreams[2].proxy: pac stands without network.pac; set network.pac, or write pac:FILE_OR_URL',
+      'modferry.yaml:5:38: upstreams[3].proxy: "socks4://***@10.0.0.1:1" is not the address of an http, https or socks5 proxy; write direct, env, pac:FILE, or e.g. http://10.0.0.1:3128 or socks5://10.0.0.1:1080',
+      'modferry.yaml:6:24: network.http_proxy: "ftp://p" is not the address of an http, https or socks5 proxy; write e.g. http://10.0.0.1:3128',
+      'modferry.yaml:6:40: network.pac: "ftp://p/x" is neither a path nor an http(s) URL of a PAC script; write the path of a PAC file, or its http(s) URL',
+    ]);
+  });
+
   it('of several keys together are told beside faults of single keys', async () => {
     const texts = await textsOf(
       load(

@@ -19,6 +19,7 @@ import { breakerSchema, healthSchema, hedgeSchema, retrySchema, strategySchema }
 import {
   type Parsed,
   parseListen,
+  parsePacPlace,
   parsePathPrefix,
   parsePercent,
   parseProxyAddress,
@@ -280,7 +281,7 @@ const network = z.strictObject({
   }),
   http_proxy: outboundProxy('http'),
   https_proxy: outboundProxy('https'),
-  pac: withoutDefault(z.string().min(1), {
+  pac: withoutDefault(parsedBy(z.string(), parsePacPlace), {
     kind: 'text',
     noun: 'a file name or URL',
     right: 'write the path of a PAC file, or its http(s) URL',

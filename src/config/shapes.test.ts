@@ -7,6 +7,7 @@ import {
   parsePathPrefix,
   parsePercent,
   parseProxyAddress,
+  parseProxySetting,
   parseSumdb,
 } from './shapes.ts';
 
@@ -82,11 +83,50 @@ describe('parseGoproxyList', () => {
 });
 
 describe('parseProxyAddress', () => {
-  it('takes host:port as http and refuses other schemes', () => {
-    const parsed = parseProxyAddress('10.0.0.1:3128');
+  it.each([
+    ['10.0.0.1:3128', 'http://10.0.0.1:3128'],
+    ['https://p.lan', 'https://p.lan'],
+    ['socks5://u:p@h:1', 'socks5://u:p@h:1'],
+    ['socks5h://h:1', 'socks5h://h:1'],
+  ])('takes %s', (text, expected) => {
+    const parsed = parseProxyAddress(text);
 
-    expect('value' in parsed && parsed.value.reveal()).toBe('http://10.0.0.1:3128');
-    expect(['socks5://h:1', '', 'h:99999'].some((text) => isRight(parseProxyAddress(text)))).toBe(false);
+    expect('value' in parsed && parsed.value.reveal()).toBe(expected);
+    expect('value' in parsed && String(parsed.value)).not.toContain('u:p');
+  });
+
+  it.each([
+    '',
+    'h:99999',
+    'socks4://h:1',
+    'ftp://h',
+    'http://',
+    'http:///x',
+    'http://h/path',
+    'h?x=1',
+    'a b',
+  ])('refuses %j', (text) => {
+    expect(isRight(parseProxyAddress(text))).toBe(false);
+  });
+});
+
+describe('parseProxySetting', () => {
+  it.each(['direct', 'env', 'pac'])('takes the word %s', (word) => {
+    expect(parseProxySetting(word)).toEqual({ value: word });
+  });
+
+  it('takes a script and keeps the credentials of its URL to itself', () => {
+    const parsed = parseProxySetting('pac:https://u:hunter2@wpad.corp.example/proxy.pac');
+
+    expect('value' in parsed && typeof parsed.value !== 'string' && parsed.value.reveal()).toBe(
+      'pac:https://u:hunter2@wpad.corp.example/proxy.pac',
+    );
+    expect('value' in parsed && String(parsed.value)).not.toContain('hunter2');
+    expect(isRight(parseProxySetting('pac:/etc/proxy.pac'))).toBe(true);
+  });
+
+  it.each(['pac:', 'pac:ftp://h/x', 'pac:http://', 'socks4://h:1', 'Direct please'])('refuses %j', (text) => {
+    expect(isRight(parseProxySetting(text))).toBe(false);
   });
 });
 

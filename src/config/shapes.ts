@@ -89,13 +89,41 @@ export function parseGoproxyList(text: string): Parsed<Secret> {
   return { value: new Secret(text, redactUrls(text)) };
 }
 
-/** The address of an outbound proxy: an http(s) URL or `host:port`. */
+/** The address of an outbound proxy: an http, https, socks5 or socks5h URL, or `host:port`, which means http. */
 export function parseProxyAddress(text: string): Parsed<Secret> {
-  const written = text.includes('://') ? text : `http://${text}`;
-  if (!/^https?:\/\/[^/]/i.test(written) || !URL.canParse(written)) {
-    return { wrong: 'is not the address of an http(s) proxy' };
+  const trimmed = text.trim();
+  const written = trimmed.includes('://') ? trimmed : `http://${trimmed}`;
+  if (!/^(?:https?|socks5h?):\/\/[^/?#]/i.test(written) || !URL.canParse(written)) {
+    return { wrong: 'is not the address of an http, https or socks5 proxy' };
+  }
+  const url = new URL(written);
+  if (url.hostname === '' || !/^\/?$/.test(url.pathname) || url.search !== '' || url.hash !== '') {
+    return { wrong: 'is not the address of a proxy alone', right: 'write only scheme, host and port' };
   }
   return { value: new Secret(written, redactUrls(written)) };
+}
+
+/**
+ * How to reach one upstream: `direct`, `env`, `pac` (the script of `network.pac`), `pac:FILE_OR_URL`, or the address
+ * of a proxy.
+ */
+export function parseProxySetting(text: string): Parsed<'direct' | 'env' | 'pac' | Secret> {
+  const trimmed = text.trim();
+  if (trimmed === 'direct' || trimmed === 'env' || trimmed === 'pac') return { value: trimmed };
+  if (!trimmed.startsWith('pac:')) return parseProxyAddress(trimmed);
+  const place = parsePacPlace(trimmed.slice(4));
+  return 'value' in place
+    ? { value: new Secret(`pac:${place.value}`, `pac:${redactUrls(place.value)}`) }
+    : place;
+}
+
+/** Where a PAC script is: a path, or a `file:` or http(s) URL. */
+export function parsePacPlace(text: string): Parsed<string> {
+  const trimmed = text.trim();
+  if (trimmed === '') return { wrong: 'names no PAC script', right: 'write a path or an http(s) URL' };
+  if (!trimmed.includes('://')) return { value: trimmed };
+  const isRight = /^(?:https?:\/\/[^/]|file:\/\/\/)/i.test(trimmed) && URL.canParse(trimmed);
+  return isRight ? { value: trimmed } : { wrong: 'is neither a path nor an http(s) URL of a PAC script' };
 }
 
 /** `95%` or a number of percent; 1 to 100. The value is a ratio. */

@@ -33,8 +33,8 @@ export interface ServerEntry {
   readonly username: string | undefined;
   readonly password: Secret | undefined;
   readonly token: Secret | undefined;
-  /** An outbound proxy's URL may hold credentials. */
-  readonly proxy: 'direct' | 'env' | Secret;
+  /** A secret: the URL of an outbound proxy, or `pac:` and where its script is. Either may hold credentials. */
+  readonly proxy: 'direct' | 'env' | 'pac' | Secret;
   readonly caFile: string | undefined;
   readonly timeouts: {
     readonly connectMs: number | undefined;

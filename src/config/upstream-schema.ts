@@ -15,7 +15,7 @@ import {
   withoutDefault,
 } from './fields.ts';
 import { parseProbePath } from './health-schema.ts';
-import { type Parsed, parseGoproxyList, parseHttpUrl, parseProxyAddress } from './shapes.ts';
+import { type Parsed, parseGoproxyList, parseHttpUrl, parseProxySetting } from './shapes.ts';
 
 /** Names that texts and records use for sources which are no upstream. */
 const reservedNames = new Set(['store', 'direct', 'off', 'import', 'unknown']);
@@ -60,16 +60,15 @@ const name = withoutDefault(
 );
 
 const proxy = withoutDefault(
-  parsedBy(z.string(), (text): Parsed<'direct' | 'env' | Secret> => {
-    return text === 'direct' || text === 'env' ? { value: text } : parseProxyAddress(text);
-  }),
+  parsedBy(z.string(), (text): Parsed<'direct' | 'env' | 'pac' | Secret> => parseProxySetting(text)),
   {
     kind: 'text',
     noun: 'a proxy address',
-    right: 'write direct, env, or e.g. http://10.0.0.1:3128',
+    right: 'write direct, env, pac:FILE, or e.g. http://10.0.0.1:3128 or socks5://10.0.0.1:1080',
     about:
       'How to get there: `env` by the `network` section and the environment, `direct` without an outbound ' +
-      'proxy, or the address of one. As `env` when left out.',
+      'proxy, `pac` by the script of `network.pac`, `pac:FILE_OR_URL` by another script, or the address of a ' +
+      'proxy: http, https, socks5. As `env` when left out.',
     mayHoldCredentials: true,
   },
 );

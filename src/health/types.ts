@@ -67,6 +67,11 @@ export type RouteName = 'public' | 'private';
 /** One thing seen of an upstream. A probe, an answer's first byte, the end of a body, or a failure of either. */
 export interface Observation {
   readonly kind: 'probe' | AnswerClass;
+  /**
+   * `head`: a good first byte whose body is still to come; its credit for state, trials and avoided modules comes with
+   * `body`, what became of it. Default `whole`: all there is to say.
+   */
+  readonly part?: 'whole' | 'head' | 'body';
   /** `ok`: a good first byte, or a good probe. Absences are good answers but tell nothing of latency. */
   readonly code: UpstreamErrorCode | 'ok';
   /** To the status line; for a failure or a beaten one: how long it was waited for. */
@@ -161,6 +166,8 @@ export interface UpstreamHealth {
   quantileMs(answerClass: AnswerClass, q: number): number | undefined;
   samples(answerClass: AnswerClass): number;
   isAvoided(path: ModulePath): boolean;
+  /** Its zips broke off or came too slowly a short while ago, whatever small answers and probes say. */
+  readonly isAvoidedForZips: boolean;
   /** Monotonic time of the last failure; undefined when there was none. */
   readonly lastFailureAtMs: number | undefined;
   readonly lastError: LastError | undefined;

@@ -7,11 +7,14 @@ import { chmod, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { ModferryError, messageOf } from '../lib/errors.ts';
 
-export interface AdminActions {
-  status(): Promise<object>;
-  purge(ask: { module: string; version?: string }): Promise<object>;
-  reload(): Promise<object>;
-}
+/**
+ * Gets the JSON object that was posted, or the query of a GET as text values. What it rejects with is told to the
+ * asker: a ModferryError with its code.
+ */
+export type AdminAction = (ask: Readonly<Record<string, unknown>>) => Promise<object>;
+
+/** By method and path, e.g. `POST /purge`. */
+export type AdminActions = Readonly<Record<string, AdminAction>>;
 
 export interface AdminSocket {
   readonly path: string;
@@ -48,37 +51,19 @@ async function answer(
   response: ServerResponse,
   actions: AdminActions,
 ): Promise<void> {
+  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://admin');
+  const name = `${request.method} ${pathname}`;
+  const action = Object.hasOwn(actions, name) ? actions[name] : undefined;
+  if (action === undefined) {
+    send(response, 404, { error: { code: 'unknown_action', message: `no action ${name}` } });
+    return;
+  }
   try {
-    const result = await act(request, actions);
-    if (result === undefined) {
-      send(response, 404, {
-        error: { code: 'unknown_action', message: `no action ${request.method} ${request.url}` },
-      });
-    } else {
-      send(response, 200, result);
-    }
+    const ask = request.method === 'GET' ? Object.fromEntries(searchParams) : await readJson(request);
+    send(response, 200, await action(ask));
   } catch (error) {
     const code = error instanceof ModferryError ? error.code : 'internal';
     send(response, 400, { error: { code, message: messageOf(error, 2_000) } });
-  }
-}
-
-async function act(request: IncomingMessage, actions: AdminActions): Promise<object | undefined> {
-  switch (`${request.method} ${request.url}`) {
-    case 'GET /status':
-      return actions.status();
-    case 'POST /reload':
-      return actions.reload();
-    case 'POST /purge': {
-      const body = await readJson(request);
-      const { module, version } = body;
-      if (typeof module !== 'string' || (version !== undefined && typeof version !== 'string')) {
-        throw new ModferryError('bad_request', 'purge needs {"module": …, "version": … (optional)}');
-      }
-      return actions.purge(version === undefined ? { module } : { module, version });
-    }
-    default:
-      return undefined;
   }
 }
 
@@ -90,8 +75,14 @@ async function readJson(request: IncomingMessage): Promise<Record<string, unknow
     if (size > maxBodyBytes) throw new ModferryError('bad_request', 'the body is too large');
     chunks.push(chunk);
   }
-  const parsed: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
-  if (typeof parsed !== 'object' || parsed === null)
+  if (size === 0) return {};
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch {
+    throw new ModferryError('bad_request', 'the body is not JSON');
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
     throw new ModferryError('bad_request', 'expected a JSON object');
   return parsed as Record<string, unknown>;
 }

@@ -73,6 +73,26 @@ describe('answerFor', () => {
     expect(answerFor(new StoreError('disk_full', 'full'), 30).headers['retry-after']).toBe('10');
   });
 
+  it.each([
+    ['failed', 'sources'],
+    ['timeout', 'sources'],
+    ['unavailable', 'sources'],
+    ['overload', 'overload'],
+    ['cancelled', 'draining'],
+    ['disk_full', 'disk'],
+    ['loop', undefined],
+    ['absent', undefined],
+    ['not_fetched', undefined],
+  ] as [FailureKind, string | undefined][])('knows whose trouble %s is: %s', (kind, cause) => {
+    expect(answerFor(new SourcesFailure(kind, 'x'), 30).cause).toBe(cause);
+  });
+
+  it('takes a full disk and a rotten copy for our own trouble, and a fault of the program for no cause', () => {
+    expect(answerFor(new StoreError('disk_full', 'full'), 30).cause).toBe('disk');
+    expect(answerFor(new StoreError('rotten', 'rotten'), 30).cause).toBe('disk');
+    expect(answerFor(new TypeError('x'), 30).cause).toBeUndefined();
+  });
+
   it('answers a malformed request with 400 and its reason', () => {
     expect(answerFor(new InvalidRequestError('invalid_path', 'bad path'), 30)).toMatchObject({
       status: 400,

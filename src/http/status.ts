@@ -5,6 +5,7 @@
 import { InvalidRequestError } from '../gomod/invalid-request.ts';
 import { type FailureKind, SourcesFailure } from '../ingest/types.ts';
 import { ModferryError, messageOf } from '../lib/errors.ts';
+import type { AnswerCause } from '../upstream/parent-headers.ts';
 import type { SourceOutcome } from '../upstream/types.ts';
 
 export interface ErrorAnswer {
@@ -13,6 +14,8 @@ export interface ErrorAnswer {
   readonly headers: Readonly<Record<string, string>>;
   /** Not one of the expected kinds: worth a log line of its own. */
   readonly unexpected: boolean;
+  /** Of a 502, 503 or 504: whose trouble it is, told to modferries that ask (ruling 20). */
+  readonly cause?: AnswerCause;
 }
 
 const statusOf: Record<FailureKind, number> = {
@@ -28,6 +31,15 @@ const statusOf: Record<FailureKind, number> = {
   not_fetched: 404,
 };
 
+const causeOf: Partial<Record<FailureKind, AnswerCause>> = {
+  failed: 'sources',
+  timeout: 'sources',
+  unavailable: 'sources',
+  disk_full: 'disk',
+  overload: 'overload',
+  cancelled: 'draining',
+};
+
 const maxLines = 8;
 const maxTextBytes = 650;
 const maxOutcomeLength = 120;
@@ -39,7 +51,7 @@ export function answerFor(error: unknown, negativeMaxAgeS: number): ErrorAnswer 
   }
   if (error instanceof SourcesFailure) return sourcesAnswer(error, negativeMaxAgeS);
   if (error instanceof ModferryError && error.code === 'rotten') {
-    return { status: 502, text: line(error.message), headers: noStore, unexpected: true };
+    return { status: 502, text: line(error.message), headers: noStore, unexpected: true, cause: 'disk' };
   }
   if (error instanceof ModferryError && (error.code === 'disk_full' || error.code === 'read_only')) {
     return {
@@ -47,6 +59,7 @@ export function answerFor(error: unknown, negativeMaxAgeS: number): ErrorAnswer 
       text: line(error.message),
       headers: { ...noStore, 'retry-after': '10' },
       unexpected: true,
+      cause: 'disk',
     };
   }
   return {
@@ -65,7 +78,9 @@ function sourcesAnswer(failure: SourcesFailure, negativeMaxAgeS: number): ErrorA
   const cacheable = failure.isAbsence && !failure.partial && failure.outcomes.length > 0;
   if (cacheable) headers['cache-control'] = `public, max-age=${negativeMaxAgeS}`;
   if (status === 503) headers['retry-after'] = failure.code === 'disk_full' ? '10' : '2';
-  return { status, text: textOf(failure), headers, unexpected: false };
+  const cause = causeOf[failure.code];
+  const text = textOf(failure);
+  return { status, text, headers, unexpected: false, ...(cause === undefined ? {} : { cause }) };
 }
 
 function textOf(failure: SourcesFailure): string {

@@ -2,29 +2,29 @@
  * A miss: finds or starts the one fill of an artifact, and publishes what was verified. Who may ask what of whom
  * is decided above (`proxy/`); how to reach a source is decided below (`upstream/`).
  */
-import { createHash } from 'node:crypto';
-import { checkInfo, checkMod } from '../gomod/info-file.ts';
 import { escapePath } from '../gomod/module-path.ts';
 import type { ArtifactKey, ModulePath } from '../gomod/types.ts';
 import { escapeVersion } from '../gomod/version.ts';
 import type { Clock } from '../lib/clock.ts';
-import { errnoOf, ModferryError, messageOf } from '../lib/errors.ts';
+import { messageOf } from '../lib/errors.ts';
 import type { EventBus } from '../lib/event-bus.ts';
-import { Semaphore } from '../lib/semaphore.ts';
 import { SharedWork } from '../lib/shared-work.ts';
-import type { PublishFacts, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import type { Plan } from '../upstream/plan.ts';
-import { readBody } from '../upstream/read-body.ts';
-import { type AnswerClass, type UpstreamAnswer, UpstreamError } from '../upstream/types.ts';
-import { verdict, Walk } from '../upstream/walk.ts';
+import type { AnswerClass } from '../upstream/types.ts';
+import { Walk } from '../upstream/walk.ts';
 import type { ZipVerifier } from '../zip/verify-pool.ts';
 import { ZipStreamCheck } from '../zip/zip-stream-check.ts';
-import { goModHash } from './go-mod-hash.ts';
+import { Admission } from './admission.ts';
+import type { Follower } from './follower.ts';
 import { PassThrough } from './pass-through.ts';
-import { isDiskFull, openSafeSink } from './safe-sink.ts';
-import { MemoryBudget, type Sink } from './sink.ts';
+import { Publisher } from './publisher.ts';
+import { openSafeSink } from './safe-sink.ts';
+import { MemoryBudget } from './sink.ts';
+import { fetchSmall, type SmallFile, type SmallKey } from './small-fill.ts';
+import { failureOf } from './source-failure.ts';
 import { type IngestEvents, type IngestOptions, SourcesFailure } from './types.ts';
-import { type Follower, type VerifiedZip, ZipFill } from './zip-fill.ts';
+import { ZipFill } from './zip-fill.ts';
 
 export interface IngestDeps {
   readonly clock: Clock;
@@ -33,7 +33,7 @@ export interface IngestDeps {
   readonly events: EventBus<IngestEvents>;
   options(): IngestOptions;
   /** How a request for this module goes over the sources; private names see private sources only (ruling 3). */
-  plan(path: ModulePath, answerClass: AnswerClass): Plan;
+  plan(path: ModulePath, answerClass: AnswerClass, isBackground: boolean): Plan;
   isPrivate(path: ModulePath): boolean;
   /** Stored, or listed by any source before (ruling 1). */
   knownToExist(key: ArtifactKey): Promise<boolean>;
@@ -50,16 +50,6 @@ export interface Asker {
   readonly via?: readonly string[];
 }
 
-/** A verified .info or .mod, perhaps not published yet. */
-export interface SmallFile {
-  readonly body: Buffer;
-  readonly sha256: string;
-  readonly source: string;
-  readonly verifiedAtMs: number;
-}
-
-type SmallKey = ArtifactKey & { ext: 'info' | 'mod' };
-
 /** Asked when only look-ahead wants a zip and its length is known (undefined: not declared). */
 export type AcceptZip = (declaredBytes: number | undefined) => boolean;
 
@@ -67,16 +57,16 @@ export class Ingest {
   readonly #deps: IngestDeps;
   readonly #small = new Map<string, SharedWork<SmallFile | 'stored'>>();
   readonly #zips = new Map<string, ZipFill>();
-  readonly #slots: Semaphore;
+  readonly #admission: Admission;
   readonly #memory: MemoryBudget;
-  readonly #publishing = new Set<Promise<void>>();
+  readonly #publisher: Publisher;
   readonly #unsubscribe: () => void;
 
   constructor(deps: IngestDeps) {
     this.#deps = deps;
-    const options = deps.options();
-    this.#slots = new Semaphore(options.concurrency, options.concurrency * 4);
-    this.#memory = new MemoryBudget(options.passThroughMemoryBytes);
+    this.#admission = new Admission(deps);
+    this.#memory = new MemoryBudget(deps.options().passThroughMemoryBytes);
+    this.#publisher = new Publisher(deps.store, deps.events);
     this.#unsubscribe = deps.store.onPurge((event) => this.cancelMatching(event.path, event.version));
   }
 
@@ -133,9 +123,12 @@ export class Ingest {
    */
   async passThrough(key: ArtifactKey, asker: Asker): Promise<PassThrough> {
     const { limits, tailBytes } = this.#deps.options();
-    const release = await this.#slot(asker.signal, asker);
+    const release = await this.#admission.slot(asker.signal, asker.background === true);
+    const { clock, events } = this.#deps;
+    const startedAtMs = clock.monotonic();
+    const walk = this.#openWalk(key, asker.signal, asker);
     const body = new PassThrough({
-      walk: this.#openWalk(key, asker.signal, asker),
+      walk,
       tailBytes,
       limitBytes: limits.zipBytes,
       newJudge: () =>
@@ -144,9 +137,14 @@ export class Ingest {
           version: key.version,
           limits: { zipBytes: limits.zipBytes, inflatedBytes: limits.inflatedBytes },
         }),
-      failure: (walk) => this.#failure(key, walk),
-      onRefused: (source, reason) => this.#deps.events.emit('refused', { key, source, reason }),
-      onClose: release,
+      failure: () => this.#failure(key, walk),
+      onRefused: (source, reason) => events.emit('refused', { key, source, reason }),
+      onClose: () => {
+        release();
+        const source = body.isProven ? body.source : undefined;
+        const tookMs = clock.monotonic() - startedAtMs;
+        events.emit('fetched', { key, source, outcomes: walk.outcomes, tookMs });
+      },
     });
     try {
       await body.open();
@@ -180,7 +178,7 @@ export class Ingest {
   /** Waits for publications under way, then stops what is left. For the drain at shutdown. */
   async close(): Promise<void> {
     this.#unsubscribe();
-    while (this.#publishing.size > 0) await Promise.all(this.#publishing);
+    await this.#publisher.idle();
     const reason = new Error('modferry is stopping');
     for (const work of this.#small.values()) work.cancel(reason);
     for (const fill of this.#zips.values()) fill.cancel(reason);
@@ -197,20 +195,29 @@ export class Ingest {
     let release: (() => void) | undefined;
     let releaseClaim: (() => Promise<void>) | undefined;
     try {
-      release = await this.#slot(signal, asker);
-      const claim = await this.#claim(key, signal);
+      release = await this.#admission.slot(signal, asker.background === true);
+      const claim = await this.#admission.claim(key, signal);
       if (claim === 'stored') return 'stored';
       releaseClaim = claim;
-      const file = await this.#fetchSmall(key, signal, asker);
+      const { clock, events } = this.#deps;
+      const file = await fetchSmall({
+        key,
+        walk: this.#openWalk(key, signal, asker),
+        signal,
+        clock,
+        options: this.#deps.options(),
+        failure: (walk) => this.#failure(key, walk),
+        onRefused: (source, reason) => events.emit('refused', { key, source, reason }),
+        onFetched: (event) => events.emit('fetched', { key, ...event }),
+      });
       signal.throwIfAborted();
       handedOver = true;
-      const publishing = this.#publishSmall(key, file, asker).then(async () => {
-        this.#publishing.delete(publishing);
+      const onPublished = async (): Promise<void> => {
         release?.();
         done();
         await releaseClaim?.().catch(() => {});
-      });
-      this.#publishing.add(publishing);
+      };
+      void this.#publisher.small(key, file, asker.background === true, onPublished);
       return file;
     } catch (error) {
       if (!signal.aborted || error instanceof SourcesFailure) throw error;
@@ -224,107 +231,6 @@ export class Ingest {
     }
   }
 
-  async #fetchSmall(key: SmallKey, signal: AbortSignal, asker: Asker): Promise<SmallFile> {
-    const { limits } = this.#deps.options();
-    const walk = this.#openWalk(key, signal, asker);
-    try {
-      for (;;) {
-        const answer = await walk.next();
-        if (answer === undefined) throw await this.#failure(key, walk);
-        try {
-          const limitBytes = key.ext === 'info' ? limits.infoBytes : limits.modBytes;
-          const body = await this.#readSmall(answer, limitBytes);
-          if (key.ext === 'info') checkInfo(key.path, key.version, body);
-          else checkMod(body);
-          return {
-            body,
-            sha256: createHash('sha256').update(body).digest('hex'),
-            source: answer.upstream,
-            verifiedAtMs: this.#deps.clock.now(),
-          };
-        } catch (error) {
-          if (signal.aborted) throw error;
-          const reason = messageOf(error);
-          walk.refuse(answer, error instanceof UpstreamError ? error.code : 'refused', reason);
-          this.#deps.events.emit('refused', { key, source: answer.upstream, reason });
-        }
-      }
-    } catch (error) {
-      if (error instanceof SourcesFailure) throw error;
-      if (signal.aborted) throw new SourcesFailure('cancelled', 'the fetch was stopped', walk.outcomes);
-      throw error;
-    } finally {
-      walk.close();
-    }
-  }
-
-  /** A small body has one deadline: a source that drips must not hold a slot for days (ruling 19 means big ones). */
-  async #readSmall(answer: UpstreamAnswer, limitBytes: number): Promise<Buffer> {
-    let late = false;
-    const timer = this.#deps.clock.setTimeout(() => {
-      late = true;
-      answer.cancel();
-    }, this.#deps.options().lastHopeMs);
-    try {
-      return await readBody(answer, limitBytes);
-    } catch (error) {
-      if (!late) throw error;
-      throw new UpstreamError(answer.upstream, 'timeout', 'its answer did not end in time');
-    } finally {
-      timer.cancel();
-    }
-  }
-
-  async #publishSmall(key: SmallKey, file: SmallFile, asker: Asker): Promise<void> {
-    const { store } = this.#deps;
-    let staged: Awaited<ReturnType<Store['stage']>> | undefined;
-    try {
-      staged = await store.stage(key);
-      await staged.write([file.body]);
-      const facts: PublishFacts = {
-        sha256: file.sha256,
-        source: file.source,
-        ...(key.ext === 'mod' ? { h1: goModHash(file.body) } : {}),
-      };
-      this.#report(key, await staged.publish(facts), file.source, file.body.length, asker);
-    } catch (error) {
-      this.#publishFailed(key, error);
-    } finally {
-      await staged?.close();
-    }
-  }
-
-  #report(
-    key: ArtifactKey,
-    result: Awaited<ReturnType<Awaited<ReturnType<Store['stage']>>['publish']>>,
-    source: string,
-    sizeBytes: number,
-    asker: Asker,
-  ): void {
-    const { events } = this.#deps;
-    if (result.outcome === 'conflict') {
-      events.emit('conflict', {
-        key,
-        storedSha256: result.record.sha256,
-        offeredSha256: result.offered,
-        source,
-      });
-    } else {
-      events.emit('published', { key, sizeBytes, source, byLookAhead: asker.background === true });
-    }
-  }
-
-  #publishFailed(key: ArtifactKey, error: unknown): void {
-    const code = error instanceof ModferryError ? error.code : (errnoOf(error) ?? 'unknown');
-    if (code === 'purged') {
-      this.#deps.events.emit('withheld', { key });
-      return;
-    }
-    const message = messageOf(error);
-    if (isDiskFull(error)) this.#deps.events.emit('passedThrough', { key, reason: message });
-    else this.#deps.events.emit('publishFailed', { key, code, message });
-  }
-
   #startZip(key: ArtifactKey, asker: Asker, accept: AcceptZip): ZipFill {
     const { store, verifier, clock, events } = this.#deps;
     const options = this.#deps.options();
@@ -336,8 +242,8 @@ export class Ingest {
       shareInMemoryBytes: this.#deps.shareInMemoryBytes,
       openWalk: (signal) => this.#openWalk(key, signal, asker),
       claim: async (signal) => {
-        release = await this.#slot(signal, asker);
-        const claim = await this.#claim(key, signal);
+        release = await this.#admission.slot(signal, asker.background === true);
+        const claim = await this.#admission.claim(key, signal);
         if (claim === 'stored') return 'stored';
         releaseClaim = claim;
         return 'ours';
@@ -362,9 +268,11 @@ export class Ingest {
           },
           signal,
         }),
-      publish: (sink, zip) => this.#publishZip(key, sink, zip, asker),
+      publish: (sink, zip) => this.#publisher.zip(key, sink, zip, asker.background === true),
       failure: (walk) => this.#failure(key, walk),
       onRefused: (source, reason) => events.emit('refused', { key, source, reason }),
+      onTakeOver: (event) => events.emit('takeOver', { key, ...event }),
+      onFetched: (event) => events.emit('fetched', { key, ...event }),
     });
     void fill.settled.then(async () => {
       release?.();
@@ -373,69 +281,12 @@ export class Ingest {
     return fill;
   }
 
-  async #publishZip(key: ArtifactKey, sink: Sink, zip: VerifiedZip, asker: Asker): Promise<void> {
-    const staged = sink.staged;
-    if (staged === undefined) return;
-    const publishing = staged
-      .publish({ sha256: zip.sha256, h1: zip.h1, source: zip.source })
-      .then((result) => this.#report(key, result, zip.source, zip.sizeBytes, asker))
-      .catch((error: unknown) => this.#publishFailed(key, error))
-      .finally(() => this.#publishing.delete(publishing));
-    this.#publishing.add(publishing);
-    await publishing;
-  }
-
-  async #slot(signal: AbortSignal, asker: Asker): Promise<() => void> {
-    // Look-ahead bounds itself. In this queue a client that joins its fill would wait behind all other clients.
-    if (asker.background === true) return () => {};
-    const patience = new AbortController();
-    const timer = this.#deps.clock.setTimeout(() => patience.abort(), this.#deps.options().lastHopeMs);
-    let release: (() => void) | undefined;
-    try {
-      const either = AbortSignal.any([signal, patience.signal]);
-      release = await this.#slots.acquire(either);
-    } catch (error) {
-      if (!patience.signal.aborted || signal.aborted) throw error;
-    } finally {
-      timer.cancel();
-    }
-    if (release === undefined) {
-      throw new SourcesFailure('overload', 'too many fetches are waiting; ask again in a few seconds');
-    }
-    return release;
-  }
-
-  /** Resolves to the claim's release, or `stored` when another process finished the fill. */
-  async #claim(key: ArtifactKey, signal: AbortSignal): Promise<(() => Promise<void>) | 'stored'> {
-    for (;;) {
-      let claim: Awaited<ReturnType<Store['claim']>>;
-      try {
-        claim = await this.#deps.store.claim(key);
-      } catch {
-        // The claim only saves work: without it (full disk, read-only folder) we may fetch twice.
-        return async () => {};
-      }
-      if (claim.holder === 'us') {
-        // The holder before us may have published between our look in the store and our claim.
-        if (!(await this.#isStored(key))) return claim.release.bind(claim);
-        await claim.release();
-        return 'stored';
-      }
-      if ((await claim.wait(signal)) === 'published') return 'stored';
-    }
-  }
-
-  /** Whole, not just there: a rotten file is what this fill may heal. */
-  async #isStored(key: ArtifactKey): Promise<boolean> {
-    const file = await this.#deps.store.open(key).catch(() => undefined);
-    await file?.close();
-    return file !== undefined;
-  }
-
   #openWalk(key: ArtifactKey, signal: AbortSignal, asker: Asker): Walk {
     const answerClass = key.ext === 'zip' ? 'zip' : 'meta';
     return new Walk({
-      plan: this.#deps.plan(key.path, answerClass),
+      plan: this.#deps.plan(key.path, answerClass, asker.background === true),
+      // Every source of a private module must have its say (ruling 1).
+      isKnown: async () => this.#deps.isPrivate(key.path) || (await this.#deps.knownToExist(key)),
       modulePath: key.path,
       target: targetOf(key),
       answerClass,
@@ -456,31 +307,6 @@ export class Ingest {
       what: `${key.path}@${key.version}.${key.ext}`,
     });
   }
-}
-
-/** The failure that the outcomes of one walk amount to (ruling 1). */
-export function failureOf(
-  outcomes: Walk['outcomes'],
-  facts: {
-    path: ModulePath;
-    knownToExist: boolean;
-    isPrivate: boolean;
-    hint: string | undefined;
-    what: string;
-  },
-): SourcesFailure {
-  const { kind, partial } = verdict(outcomes, {
-    knownToExist: facts.knownToExist,
-    isPrivate: facts.isPrivate,
-  });
-  if (outcomes.some((outcome) => outcome.code === 'loop') && kind !== 'absent' && kind !== 'gone') {
-    return new SourcesFailure('loop', 'an upstream leads back to this server', outcomes);
-  }
-  const text =
-    kind === 'absent' || kind === 'gone'
-      ? `${facts.what}: not found${facts.hint === undefined ? '' : ` (${facts.hint})`}`
-      : `${facts.what}: no source could answer`;
-  return new SourcesFailure(kind, text, outcomes, { partial });
 }
 
 export function targetOf(key: ArtifactKey): string {

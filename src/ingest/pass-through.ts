@@ -47,6 +47,11 @@ export class PassThrough {
     return this.#answer?.upstream ?? 'none';
   }
 
+  /** All of it has arrived and is good. */
+  get isProven(): boolean {
+    return this.#proven;
+  }
+
   get sizeBytes(): number | undefined {
     return this.#answer?.contentLength;
   }

@@ -13,6 +13,10 @@ export interface IngestOptions {
   readonly tailBytes: number;
   readonly firstByteMs: { readonly meta: number; readonly zip: number };
   readonly lastHopeMs: number;
+  /** A zip's body that brings no byte for this long has failed; an answer's own `idleMs` goes before it. */
+  readonly idleMs: number;
+  /** Bytes per second over 5 s; a zip that comes slower is taken over when another source answers. 0: never. */
+  readonly minRateBytes: number;
   readonly limits: {
     readonly zipBytes: number;
     readonly inflatedBytes: number;
@@ -72,5 +76,25 @@ export interface IngestEvents {
   /** Verified, but purged before it was stored: nobody may keep it. */
   withheld: { key: ArtifactKey };
   passedThrough: { key: ArtifactKey; reason: string };
+  /** Another source goes on with a zip whose source failed, stalled or was too slow in the middle of its body. */
+  takeOver: {
+    key: ArtifactKey;
+    from: string;
+    to: string;
+    /** How much of the body had come. */
+    atByte: number;
+    /** `resumed`: joined at that byte. `restarted`: fetched whole and compared with what clients have. */
+    how: 'resumed' | 'restarted';
+    /** What was wrong with the first one. */
+    cause: string;
+  };
+  /** The end of one walk over the sources. `source` undefined: nobody's bytes were taken. */
+  fetched: {
+    key: ArtifactKey;
+    source: string | undefined;
+    outcomes: readonly SourceOutcome[];
+    /** From the first question to the verified file, or to the last refusal. */
+    tookMs: number;
+  };
   lookAhead: { what: 'started' | 'used' | 'wasted' | 'dropped'; key: ArtifactKey; sizeBytes: number };
 }

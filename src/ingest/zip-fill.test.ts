@@ -87,6 +87,8 @@ function start(
       tailBytes: overrides.tailBytes ?? 10,
       firstByteMs: { meta: 1, zip: 1 },
       lastHopeMs: 1,
+      idleMs: 15_000,
+      minRateBytes: 0,
       limits: { zipBytes: 10_000_000, inflatedBytes: 10_000_000, modBytes: 1, infoBytes: 1 },
       concurrency: 1,
       passThroughMemoryBytes: 0,

@@ -3,32 +3,19 @@
  * then published behind their backs. A source whose bytes are refused is replaced by the next; whoever has
  * already received bytes goes on only if the new source's bytes begin the same (design rule 2).
  */
-import { createHash } from 'node:crypto';
 import type { ArtifactKey } from '../gomod/types.ts';
-import { raceAbort } from '../lib/abort.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import { ModferryError, messageOf } from '../lib/errors.ts';
-import { Notice } from '../lib/notice.ts';
 import { SharedWork } from '../lib/shared-work.ts';
 import { type UpstreamAnswer, UpstreamError } from '../upstream/types.ts';
 import type { Walk } from '../upstream/walk.ts';
-import { pump } from './pump.ts';
-import { sameBytes } from './same-bytes.ts';
+import { Follower } from './follower.ts';
+import { type FillOutcome, GrowingBody, type VerifiedZip } from './growing-body.ts';
+import { JoinError, RelayBody, Restart, type TakeOver } from './relay-body.ts';
 import type { Sink } from './sink.ts';
-import { type FailureKind, type IngestOptions, SourcesFailure } from './types.ts';
-
-/** What verification found of a zip. */
-export interface VerifiedZip {
-  readonly sizeBytes: number;
-  readonly sha256: string;
-  readonly h1: string;
-  readonly source: string;
-  readonly verifiedAtMs: number;
-  /** The whole file, where it is small or several wait for it. */
-  readonly body: Buffer | undefined;
-  /** False: it stands in memory only, because the disk takes no more, and will not be stored. */
-  readonly isStaged: boolean;
-}
+import { type FailureKind, type IngestEvents, type IngestOptions, SourcesFailure } from './types.ts';
+import { fetchZip } from './zip-attempt.ts';
+import { ZipSources } from './zip-sources.ts';
 
 export interface ZipFillDeps {
   readonly clock: Clock;
@@ -45,57 +32,48 @@ export interface ZipFillDeps {
   /** False: nobody but look-ahead wants it, and it is too large for that. */
   accept(declaredBytes: number | undefined): boolean;
   onRefused(source: string, reason: string): void;
+  onTakeOver?(event: TakeOver): void;
+  /** The walk is over. */
+  onFetched?(event: Omit<IngestEvents['fetched'], 'key'>): void;
   /** Whole bodies up to this size are kept in memory once several wait for them. */
   readonly shareInMemoryBytes: number;
 }
 
-/** `stored`: another process published it meanwhile. */
-export type FillOutcome = VerifiedZip | 'stored';
-
-/** Bodies up to this size are gathered in memory as they arrive: verified and served without reading back. */
-const smallZipBytes = 256 * 1024;
+/** A source that failed in the middle of its body, until the next one has answered. */
+type Lost = Omit<TakeOver, 'to' | 'how'>;
 
 export class ZipFill {
   readonly key: ArtifactKey;
   readonly #deps: ZipFillDeps;
   readonly #work: SharedWork<FillOutcome>;
-  readonly #notice = new Notice();
-  readonly #startedAtMs: number;
-  #holdTimer: Timer | undefined;
-  #holdOver = false;
-  #sink: Sink | undefined;
-  #declaredBytes: number | undefined;
-  #receivedBytes = 0;
-  #verified: VerifiedZip | undefined;
-  #finished = false;
+  readonly #body: GrowingBody;
+  readonly #holdTimer: Timer;
+  #isFinished = false;
   #revoked = false;
-  /** The highest position handed to any follower. */
-  #sentBytes = 0;
-  /** The attempt that clients have seen the beginning of, kept to compare the next source's bytes with. */
-  #seen: { sink: Sink; bytes: number; declaredBytes: number | undefined } | undefined;
-  /** Grows when what was sent cannot be continued: followers that began before are broken. */
-  #era = 0;
+  /** Until a part did not fit. */
+  #mayResume = true;
+  #lost: Lost | undefined;
   #publishing: Promise<void> = Promise.resolve();
   #followers = 0;
 
   constructor(key: ArtifactKey, deps: ZipFillDeps) {
     this.key = key;
     this.#deps = deps;
-    this.#startedAtMs = deps.clock.monotonic();
-    this.#holdTimer = deps.clock.setTimeout(() => {
-      this.#holdOver = true;
-      this.#notice.raise();
-    }, deps.options.holdMs);
+    const outcome = Promise.withResolvers<FillOutcome>();
+    outcome.promise.catch(() => {});
+    this.#body = new GrowingBody(deps.options.tailBytes, outcome.promise);
+    this.#holdTimer = deps.clock.setTimeout(() => this.#body.endHold(), deps.options.holdMs);
     this.#work = new SharedWork(
       (signal) => this.#run(signal),
       () => this.#worthFinishing(),
     );
+    outcome.resolve(this.#work.promise);
     void this.#work.promise
       .catch(() => {})
       .then(() => {
-        this.#finished = true;
-        this.#holdTimer?.cancel();
-        this.#notice.raise();
+        this.#isFinished = true;
+        this.#holdTimer.cancel();
+        this.#body.finish();
         return this.#maybeClose();
       });
   }
@@ -118,7 +96,7 @@ export class ZipFill {
   }
 
   get receivedBytes(): number {
-    return this.#receivedBytes;
+    return this.#body.receivedBytes;
   }
 
   /** Stops it; when it is verified already, nobody new joins it all the same. */
@@ -129,84 +107,20 @@ export class ZipFill {
 
   join(): Follower {
     this.#followers += 1;
-    return new Follower(this, this.#work.hold());
-  }
-
-  /** @internal for Follower */
-  async waitOpen(wholeOnly: boolean, signal: AbortSignal): Promise<OpenBody | 'stored'> {
-    for (;;) {
-      const changed = this.#notice.changed;
-      if (this.#finished) {
-        const outcome = await this.#work.promise;
-        if (outcome === 'stored') return 'stored';
-        return { sizeBytes: outcome.sizeBytes, verified: outcome, era: this.#era };
-      }
-      if (!wholeOnly && this.#holdOver && this.#seen === undefined && this.#releasedBytes() > 0) {
-        return { sizeBytes: this.#declaredBytes, verified: undefined, era: this.#era };
-      }
-      await raceAbort(changed, signal);
-    }
-  }
-
-  /** @internal for Follower: 0 at the verified end; rejects when it cannot be continued. */
-  async readFor(
-    state: FollowerState,
-    target: Buffer,
-    length: number,
-    position: number,
-    signal: AbortSignal,
-  ): Promise<number> {
-    for (;;) {
-      const changed = this.#notice.changed;
-      if (state.era !== this.#era) this.#adopt(state, position);
-      if (this.#finished && this.#verified === undefined) await this.#work.promise;
-      const verified = this.#verified;
-      if (verified !== undefined && position >= verified.sizeBytes) return 0;
-      const available = Math.min(length, this.#releasedBytes() - position);
-      if (available > 0) {
-        this.#sentBytes = Math.max(this.#sentBytes, position + available);
-        if (verified?.body !== undefined) {
-          return verified.body.copy(target, 0, position, position + available);
-        }
-        return (this.#sink as Sink).readAt(target, available, position);
-      }
-      await raceAbort(changed, signal);
-    }
-  }
-
-  /** A follower that has received nothing may go on with the new source, if the length it was told still holds. */
-  #adopt(state: FollowerState, position: number): void {
-    const sizeNow = this.#verified?.sizeBytes ?? this.#declaredBytes;
-    if (position > 0 || (state.promisedBytes !== undefined && state.promisedBytes !== sizeNow)) {
-      throw new UpstreamError('modferry', 'reset', 'the source was replaced and its bytes differ');
-    }
-    state.era = this.#era;
-  }
-
-  /** @internal for Follower */
-  leave(release: () => void): void {
-    this.#followers -= 1;
-    release();
-    void this.#maybeClose();
-  }
-
-  #releasedBytes(): number {
-    if (this.#verified !== undefined) return this.#verified.sizeBytes;
-    if (!this.#holdOver || this.#seen !== undefined) return 0;
-    const tail = this.#deps.options.tailBytes;
-    const received = this.#receivedBytes;
-    return Math.max(
-      0,
-      this.#declaredBytes === undefined ? received - tail : Math.min(received, this.#declaredBytes - tail),
-    );
+    const release = this.#work.hold();
+    return new Follower(this.#body, () => {
+      this.#followers -= 1;
+      release();
+      void this.#maybeClose();
+    });
   }
 
   /** Nearly there: more than half is in, or it will fit in a moment (the idea of Squid's quick_abort). */
   #worthFinishing(): boolean {
-    if (this.#verified !== undefined) return true;
-    const declared = this.#declaredBytes;
-    if (declared === undefined || this.#receivedBytes === 0) return false;
-    return this.#receivedBytes * 2 > declared || declared - this.#receivedBytes < 1024 * 1024;
+    if (this.#body.isVerified) return true;
+    const { declaredBytes, receivedBytes } = this.#body;
+    if (declaredBytes === undefined || receivedBytes === 0) return false;
+    return receivedBytes * 2 > declaredBytes || declaredBytes - receivedBytes < 1024 * 1024;
   }
 
   async #run(signal: AbortSignal): Promise<FillOutcome> {
@@ -214,14 +128,12 @@ export class ZipFill {
     try {
       if ((await this.#deps.claim(signal)) === 'stored') return 'stored';
       walk = this.#deps.openWalk(signal);
-      for (;;) {
-        const answer = await walk.next();
-        if (answer === undefined) throw await this.#deps.failure(walk);
-        const verified = await this.#attempt(walk, answer, signal);
-        if (verified === undefined) continue;
-        this.#publish(verified);
-        return verified;
+      const sources = new ZipSources(walk, (source, reason) => this.#deps.onRefused(source, reason));
+      const zip = await this.#fetch(sources, signal);
+      if (this.#body.sink !== undefined) {
+        this.#publishing = this.#deps.publish(this.#body.sink, zip).catch(() => {});
       }
+      return zip;
     } catch (error) {
       if (signal.aborted && !(error instanceof SourcesFailure)) {
         throw new SourcesFailure(
@@ -236,242 +148,135 @@ export class ZipFill {
     }
   }
 
-  /** One source's body, from its first byte to its verification. Undefined: refused, the walk goes on. */
-  async #attempt(walk: Walk, answer: UpstreamAnswer, signal: AbortSignal): Promise<VerifiedZip | undefined> {
-    const { options } = this.#deps;
-    const limitBytes = options.limits.zipBytes;
-    const declared = answer.contentLength;
-    if (declared !== undefined && declared > limitBytes) {
-      this.#refuse(
-        walk,
-        answer,
-        'refused',
-        `its zip of ${declared} bytes is over the limit of ${limitBytes}`,
-      );
+  /** Source after source, until a file is verified. */
+  async #fetch(sources: ZipSources, signal: AbortSignal): Promise<VerifiedZip> {
+    const startedAtMs = this.#deps.clock.monotonic();
+    let source: string | undefined;
+    try {
+      let answer = await sources.next();
+      for (;;) {
+        if (answer === undefined) throw await this.#deps.failure(sources.walk);
+        this.#tellRestart(answer);
+        const result: VerifiedZip | Restart | undefined = await this.#attempt(sources, answer, signal);
+        if (result !== undefined && !(result instanceof Restart)) {
+          source = result.source;
+          return result;
+        }
+        answer = result?.answer ?? (await sources.next());
+      }
+    } finally {
+      const tookMs = this.#deps.clock.monotonic() - startedAtMs;
+      this.#deps.onFetched?.({ source, outcomes: sources.walk.outcomes, tookMs });
+    }
+  }
+
+  /** Undefined: refused, the walk goes on. */
+  async #attempt(
+    sources: ZipSources,
+    answer: UpstreamAnswer,
+    signal: AbortSignal,
+  ): Promise<VerifiedZip | Restart | undefined> {
+    const { options, clock } = this.#deps;
+    const { zipBytes: limitBytes } = options.limits;
+    const declaredBytes = answer.contentLength;
+    if (declaredBytes !== undefined && declaredBytes > limitBytes) {
+      const reason = `its zip of ${declaredBytes} bytes is over the limit of ${limitBytes}`;
+      sources.refuse(answer, 'refused', reason);
       return undefined;
     }
-    if (!this.#deps.accept(declared)) {
-      answer.cancel();
-      throw new SourcesFailure('not_fetched', 'too large to be fetched ahead');
-    }
-    let sink: Sink;
+    const sink = await this.#openSink(answer, declaredBytes ?? limitBytes);
+    this.#body.begin(sink, declaredBytes);
+    const relay = new RelayBody(answer, {
+      sources,
+      clock,
+      limits: options,
+      mayResume: this.#mayResume,
+      onTakeOver: (event) => this.#deps.onTakeOver?.(event),
+      onJoin: (atByte) => this.#body.join(atByte),
+    });
     try {
-      sink = await this.#deps.openSink(declared ?? limitBytes);
+      const zip = await fetchZip({
+        relay,
+        sink,
+        declaredBytes,
+        limitBytes,
+        onProgress: (receivedBytes) => this.#body.advance(receivedBytes),
+        verify: (input) => this.#deps.verify(input, signal),
+        isShared: (sizeBytes) => this.#followers >= 2 && sizeBytes <= this.#deps.shareInMemoryBytes,
+        now: () => clock.now(),
+      });
+      await this.#body.verify(zip);
+      return zip;
+    } catch (error) {
+      return await this.#failed(sources, relay, error, signal);
+    }
+  }
+
+  async #openSink(answer: UpstreamAnswer, capacityBytes: number): Promise<Sink> {
+    try {
+      if (!this.#deps.accept(answer.contentLength)) {
+        throw new SourcesFailure('not_fetched', 'too large to be fetched ahead');
+      }
+      return await this.#deps.openSink(capacityBytes);
     } catch (error) {
       answer.cancel();
       throw error;
     }
-    this.#begin(sink, declared);
-    const hash = createHash('sha256');
-    const small: Buffer[] | undefined = declared !== undefined && declared <= smallZipBytes ? [] : undefined;
-    try {
-      const total = await pump({
-        body: small === undefined ? answer.body : gathered(answer.body, small),
-        sink,
-        hash,
-        limitBytes: declared ?? limitBytes,
-        onTooLong() {
-          throw new UpstreamError(answer.upstream, 'refused', 'sent more bytes than allowed');
-        },
-        onProgress: () => {
-          this.#receivedBytes = sink.sizeBytes;
-          if (this.#holdOver) this.#progress();
-        },
-      });
-      this.#receivedBytes = total;
-      const body = small === undefined ? undefined : Buffer.concat(small, total);
-      const input =
-        body !== undefined
-          ? { buffer: body }
-          : sink.staged !== undefined
-            ? { file: sink.staged.file }
-            : { buffer: await readWhole(sink) };
-      const { h1 } = await this.#deps.verify(input, signal);
-      const zip: VerifiedZip = {
-        sizeBytes: total,
-        sha256: hash.digest('hex'),
-        h1,
-        source: answer.upstream,
-        verifiedAtMs: this.#deps.clock.now(),
-        body: body ?? (await this.#shareable(sink, total)),
-        isStaged: sink.staged !== undefined,
-      };
-      await this.#reconcile(total);
-      this.#verified = zip;
-      return zip;
-    } catch (error) {
+  }
+
+  /** What follows from the failure of an attempt. Throws when it ends the fill. */
+  async #failed(
+    sources: ZipSources,
+    relay: RelayBody,
+    error: unknown,
+    signal: AbortSignal,
+  ): Promise<Restart | undefined> {
+    const { answer, sourceNames } = relay;
+    if (error instanceof Restart) {
+      await this.#body.stepBack();
+      return error;
+    }
+    if (signal.aborted || !isSourceFault(error)) {
       answer.cancel();
-      if (signal.aborted || !isSourceFault(error)) {
-        await this.#dropSink();
-        throw error;
-      }
-      const code = error instanceof UpstreamError ? error.code : 'refused';
-      await this.#stepBack();
-      this.#refuse(walk, answer, code, messageOf(error));
+      await this.#body.drop();
+      throw error;
+    }
+    await this.#body.stepBack();
+    const reason = messageOf(error);
+    if (error instanceof UpstreamError && error.code !== 'refused') {
+      this.#lost = { from: answer.upstream, atByte: relay.receivedBytes, cause: reason };
+    }
+    if (sourceNames.length > 1 && !(error instanceof UpstreamError)) {
+      // Which of them sent what does not belong is not known: nobody is blamed, each may show its whole file.
+      this.#mayResume = false;
+      for (const name of sourceNames) sources.giveSecondChance(name);
+      const text = `joined from ${sourceNames.join(' and ')}: ${reason}`;
+      this.#deps.onRefused(answer.upstream, text);
+      sources.putBack(answer, text);
       return undefined;
     }
+    sources.refuse(answer, error instanceof UpstreamError ? error.code : 'refused', reason);
+    return undefined;
   }
 
-  #refuse(walk: Walk, answer: UpstreamAnswer, code: UpstreamError['code'], reason: string): void {
-    answer.cancel();
-    walk.refuse(answer, code, reason);
-    this.#deps.onRefused(answer.upstream, reason);
-  }
-
-  #begin(sink: Sink, declaredBytes: number | undefined): void {
-    this.#sink = sink;
-    this.#declaredBytes = declaredBytes;
-    this.#receivedBytes = 0;
-    this.#notice.raise();
-  }
-
-  #progress(): void {
-    this.#notice.raise();
-    const seen = this.#seen;
-    if (seen !== undefined && this.#receivedBytes >= seen.bytes) void this.#reconcile(undefined);
-  }
-
-  /**
-   * Compares the beginning that clients have seen with the new source's bytes. Equal: they go on where they were.
-   * Different: whoever has received bytes is broken, the others are served from the new source.
-   */
-  async #reconcile(totalBytes: number | undefined): Promise<void> {
-    const seen = this.#seen;
-    const sink = this.#sink;
-    if (seen === undefined || sink === undefined) return;
-    const sizeNow = totalBytes ?? this.#declaredBytes;
-    const sizeFits = seen.declaredBytes === sizeNow || seen.declaredBytes === undefined;
-    const same = sizeFits && (await sameBytes(seen.sink, sink, seen.bytes).catch(() => false));
-    // Decided meanwhile, or this attempt failed while it was compared: the next one is compared anew.
-    if (this.#seen !== seen || this.#sink !== sink) return;
-    // In one go: a follower that woke up in between would read the new source's bytes behind the old one's.
-    this.#seen = undefined;
-    if (!same) {
-      this.#era += 1;
-      this.#sentBytes = 0;
-    }
-    this.#notice.raise();
-    await seen.sink.close();
-  }
-
-  /** After a failed attempt: keeps what clients have seen, forgets the rest. */
-  async #stepBack(): Promise<void> {
-    const sink = this.#sink;
-    const declaredBytes = this.#declaredBytes;
-    this.#sink = undefined;
-    this.#receivedBytes = 0;
-    this.#declaredBytes = undefined;
-    if (sink === undefined) return;
-    if (this.#seen === undefined && this.#sentBytes > 0) {
-      this.#seen = { sink, bytes: this.#sentBytes, declaredBytes };
-    } else {
-      await sink.close();
-    }
-    this.#notice.raise();
-  }
-
-  async #shareable(sink: Sink, total: number): Promise<Buffer | undefined> {
-    if (this.#followers < 2 || total > this.#deps.shareInMemoryBytes) return undefined;
-    return readWhole(sink);
-  }
-
-  #publish(zip: VerifiedZip): void {
-    const sink = this.#sink as Sink;
-    this.#publishing = this.#deps.publish(sink, zip).catch(() => {});
-  }
-
-  async #dropSink(): Promise<void> {
-    const sink = this.#sink;
-    this.#sink = undefined;
-    this.#receivedBytes = 0;
-    this.#declaredBytes = undefined;
-    await sink?.close();
+  #tellRestart(answer: UpstreamAnswer): void {
+    const lost = this.#lost;
+    this.#lost = undefined;
+    if (lost === undefined || lost.atByte === 0) return;
+    this.#deps.onTakeOver?.({ ...lost, to: answer.upstream, how: 'restarted' });
   }
 
   async #maybeClose(): Promise<void> {
-    if (!this.#finished || this.#followers > 0) return;
+    if (!this.#isFinished || this.#followers > 0) return;
     await this.#publishing;
     if (this.#followers > 0) return;
-    await this.#seen?.sink.close();
-    await this.#sink?.close();
+    await this.#body.close();
   }
-
-  /** Milliseconds since the fill began, for texts and logs. */
-  get ageMs(): number {
-    return this.#deps.clock.monotonic() - this.#startedAtMs;
-  }
-}
-
-/** What a follower learns when its body opens. `verified` undefined: it streams, and may still break. */
-export interface OpenBody {
-  readonly sizeBytes: number | undefined;
-  readonly verified: VerifiedZip | undefined;
-  readonly era: number;
-}
-
-interface FollowerState {
-  era: number;
-  /** The length its client was told, if any. */
-  promisedBytes: number | undefined;
-}
-
-/** One asker of a fill. Leave it exactly once. */
-export class Follower {
-  readonly #fill: ZipFill;
-  readonly #release: () => void;
-  readonly #state: FollowerState = { era: 0, promisedBytes: undefined };
-  #left = false;
-
-  constructor(fill: ZipFill, release: () => void) {
-    this.#fill = fill;
-    this.#release = release;
-  }
-
-  /**
-   * Resolves when the zip is verified, or the hold time is over and bytes may flow. `wholeOnly` waits for
-   * verification however long it takes. Rejects with SourcesFailure, or the signal's reason.
-   */
-  async open(wholeOnly: boolean, signal: AbortSignal): Promise<OpenBody | 'stored'> {
-    const body = await this.#fill.waitOpen(wholeOnly, signal);
-    if (body !== 'stored') {
-      this.#state.era = body.era;
-      this.#state.promisedBytes = body.sizeBytes;
-    }
-    return body;
-  }
-
-  /** Waits until bytes at `position` may be sent. 0 means the verified end. Rejects when the transfer must break. */
-  readAt(target: Buffer, length: number, position: number, signal: AbortSignal): Promise<number> {
-    return this.#fill.readFor(this.#state, target, length, position, signal);
-  }
-
-  leave(): void {
-    if (this.#left) return;
-    this.#left = true;
-    this.#fill.leave(this.#release);
-  }
-}
-
-async function* gathered(body: AsyncIterable<Buffer>, into: Buffer[]): AsyncIterable<Buffer> {
-  for await (const chunk of body) {
-    into.push(chunk);
-    yield chunk;
-  }
-}
-
-async function readWhole(sink: Sink): Promise<Buffer> {
-  const whole = Buffer.allocUnsafeSlow(sink.sizeBytes);
-  let position = 0;
-  while (position < whole.length) {
-    const count = await sink.readAt(whole.subarray(position), whole.length - position, position);
-    if (count === 0) break;
-    position += count;
-  }
-  return whole.subarray(0, position);
 }
 
 /** A fault of the source moves the walk on; a fault of ours (disk, worker) ends the fill. */
 function isSourceFault(error: unknown): boolean {
+  if (error instanceof JoinError) return true;
   if (error instanceof UpstreamError) return error.code !== 'aborted';
   return error instanceof ModferryError && error.name === 'ZipError' && !error.code.startsWith('verifier_');
 }

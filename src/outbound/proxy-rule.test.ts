@@ -1,11 +1,23 @@
 import { describe, expect, it } from 'vitest';
-import { OutboundProxyError, parseNoProxy, proxyRule } from './proxy-rule.ts';
+import { OutboundProxyError } from './proxy-address.ts';
+import {
+  directRule,
+  envProxyRule,
+  exceptLoopback,
+  fixedProxyRule,
+  type ProxyRule,
+  parseNoProxy,
+} from './proxy-rule.ts';
 
-function chosen(env: Record<string, string>, target: string, setting?: string): string | undefined {
-  return proxyRule(setting, env)(new URL(target))?.shown;
+function chosen(rule: ProxyRule, target: string): string | undefined {
+  const choice = rule(new URL(target));
+  if (choice instanceof Promise) throw new Error('this rule takes no time');
+  expect(choice).toHaveLength(1);
+  const [hop] = choice;
+  return hop === 'direct' ? undefined : hop?.shown;
 }
 
-describe('proxyRule', () => {
+describe('envProxyRule', () => {
   it.each([
     [
       'by the scheme of the target',
@@ -32,6 +44,7 @@ describe('proxyRule', () => {
     ['not for loopback', { HTTP_PROXY: 'http://p:1' }, 'http://127.0.0.1:8080', undefined],
     ['not for loopback', { HTTP_PROXY: 'http://p:1' }, 'http://localhost', undefined],
     ['not for loopback', { HTTP_PROXY: 'http://p:1' }, 'http://[::1]:80', undefined],
+    ['of SOCKS', { HTTP_PROXY: 'socks5h://p:1' }, 'http://a.example', 'socks5h://p:1'],
     [
       'not for what NO_PROXY names',
       { HTTP_PROXY: 'http://p:1', no_proxy: 'a.example' },
@@ -39,30 +52,30 @@ describe('proxyRule', () => {
       undefined,
     ],
   ])('takes the proxy of the environment %s', (_what, env, target, expected) => {
-    expect(chosen(env, target)).toBe(expected);
+    expect(chosen(envProxyRule(env), target)).toBe(expected);
   });
 
-  it('lets one upstream say direct, env, or its own proxy', () => {
-    const env = { HTTPS_PROXY: 'http://p:1', NO_PROXY: '*' };
-    expect(chosen(env, 'https://a.example', 'direct')).toBeUndefined();
-    expect(chosen(env, 'https://a.example', 'env')).toBeUndefined();
-    expect(chosen(env, 'https://a.example', 'own.lan:9')).toBe('http://own.lan:9');
-  });
-
-  it('keeps credentials of the proxy out of what is shown', () => {
-    const proxy = proxyRule('http://me:hunter2@p.lan:1', {})(new URL('https://a.example'));
-    expect(proxy?.shown).toBe('http://p.lan:1');
-    expect(proxy?.url.reveal()).toContain('hunter2');
-    expect(JSON.stringify(proxy)).not.toContain('hunter2');
-  });
-
-  it.each(['http://', 'ftp://p.lan', 'http://me:hunter2@bad host'])(
+  it.each(['http://', 'ftp://p.lan', 'socks4://p.lan:1', 'http://me:hunter2@bad host'])(
     'refuses %s without showing it',
     (value) => {
-      expect(() => proxyRule(undefined, { HTTP_PROXY: value })).toThrow(OutboundProxyError);
-      expect(() => proxyRule(undefined, { HTTP_PROXY: value })).not.toThrow(/hunter2/);
+      expect(() => envProxyRule({ HTTP_PROXY: value })).toThrow(OutboundProxyError);
+      expect(() => envProxyRule({ HTTP_PROXY: value })).not.toThrow(/hunter2/);
     },
   );
+});
+
+describe('fixed rules', () => {
+  it('are always the same', () => {
+    expect(chosen(directRule, 'https://a.example')).toBeUndefined();
+    expect(chosen(fixedProxyRule('own.lan:9'), 'https://a.example')).toBe('http://own.lan:9');
+    expect(chosen(fixedProxyRule('own.lan:9'), 'http://127.0.0.1')).toBe('http://own.lan:9');
+  });
+
+  it('can leave out this machine', () => {
+    const rule = exceptLoopback(fixedProxyRule('own.lan:9'));
+    expect(chosen(rule, 'http://127.0.0.1')).toBeUndefined();
+    expect(chosen(rule, 'http://a.example')).toBe('http://own.lan:9');
+  });
 });
 
 describe('parseNoProxy', () => {

@@ -1,42 +1,49 @@
 /**
- * Which outbound proxy a request goes through: `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` by Go's rules, or what
- * the configuration says for one upstream. It decides; the dispatchers are made in `dispatchers.ts`.
+ * Which outbound proxy a request goes through: `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` by Go's rules, or one fixed
+ * for an upstream. It decides; connections are made in `dispatchers.ts`. The rule of a PAC script is in `pac-rule.ts`.
  */
-
 import { BlockList, isIP } from 'node:net';
-import { ModferryError } from '../lib/errors.ts';
-import { Secret } from '../lib/secret.ts';
-import { bareHost, bareUrl, isLoopbackHost } from './network-address.ts';
+import { bareHost, isLoopbackHost } from './network-address.ts';
+import { type OutboundProxy, parseProxy } from './proxy-address.ts';
 
-/** A proxy's address; `url` may hold credentials, `shown` never does. */
-export interface OutboundProxy {
-  readonly url: Secret;
-  readonly shown: string;
+/** One way to go: straight, or through a proxy. */
+export type ProxyHop = 'direct' | OutboundProxy;
+
+/** Ways to try in this order, at least one. */
+export type ProxyChoice = readonly ProxyHop[];
+
+/** The ways to one target. A promise only where something must be read or evaluated first. */
+export type ProxyRule = (target: URL) => ProxyChoice | Promise<ProxyChoice>;
+
+const straight: ProxyChoice = ['direct'];
+
+/** Goes straight, always. */
+export const directRule: ProxyRule = () => straight;
+
+/** Always this way. Throws OutboundProxyError for a bad address; `address` may hold a password and is never shown. */
+export function fixedProxyRule(address: string): ProxyRule {
+  const choice: ProxyChoice = [parseProxy(address, 'proxy')];
+  return () => choice;
 }
 
-/** The proxy for one target, or undefined to go straight. */
-export type ProxyRule = (target: URL) => OutboundProxy | undefined;
-
-export class OutboundProxyError extends ModferryError<'bad_proxy'> {}
-
-/** Per upstream: `env` (default), `direct`, or the URL of a proxy. Throws OutboundProxyError for a bad address. */
-export function proxyRule(
-  setting: string | undefined,
-  env: Readonly<Record<string, string | undefined>>,
-): ProxyRule {
-  if (setting === 'direct') return () => undefined;
-  if (setting !== undefined && setting !== 'env') {
-    const fixed = parseProxy(setting, 'proxy');
-    return () => fixed;
-  }
+/**
+ * By `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` as Go reads them; never for this machine itself. Throws
+ * OutboundProxyError for a bad address.
+ */
+export function envProxyRule(env: Readonly<Record<string, string | undefined>>): ProxyRule {
   const forHttp = fromEnv(env, 'HTTP_PROXY');
   const forHttps = fromEnv(env, 'HTTPS_PROXY');
   const bypass = parseNoProxy(valueOf(env, 'NO_PROXY') ?? '');
   return (target) => {
-    const proxy = target.protocol === 'https:' ? forHttps : forHttp;
-    if (proxy === undefined || isLoopbackHost(target.hostname) || bypass(target)) return undefined;
-    return proxy;
+    const choice = target.protocol === 'https:' ? forHttps : forHttp;
+    if (choice === straight || isLoopbackHost(target.hostname) || bypass(target)) return straight;
+    return choice;
   };
+}
+
+/** As the rule says, but straight to this machine itself. */
+export function exceptLoopback(rule: ProxyRule): ProxyRule {
+  return (target) => (isLoopbackHost(target.hostname) ? straight : rule(target));
 }
 
 /** Upper case goes before lower case, as in Go. */
@@ -44,29 +51,9 @@ function valueOf(env: Readonly<Record<string, string | undefined>>, name: string
   return [env[name], env[name.toLowerCase()]].map((value) => value?.trim()).find((value) => value);
 }
 
-function fromEnv(env: Readonly<Record<string, string | undefined>>, name: string): OutboundProxy | undefined {
+function fromEnv(env: Readonly<Record<string, string | undefined>>, name: string): ProxyChoice {
   const value = valueOf(env, name);
-  return value === undefined ? undefined : parseProxy(value, name);
-}
-
-const schemes = new Set(['http:', 'https:', 'socks5:']);
-
-/** `host:port` means http. The value may hold a password and is never shown. */
-function parseProxy(value: string, where: string): OutboundProxy {
-  let url: URL;
-  try {
-    url = new URL(value.includes('://') ? value : `http://${value}`);
-  } catch {
-    throw new OutboundProxyError('bad_proxy', `${where} is not an address; write e.g. http://127.0.0.1:3128`);
-  }
-  if (!schemes.has(url.protocol) || url.hostname === '') {
-    throw new OutboundProxyError(
-      'bad_proxy',
-      `${where} must be an http, https or socks5 address with a host`,
-    );
-  }
-  const shown = bareUrl(url).href.replace(/\/$/, '');
-  return { url: new Secret(url.href), shown };
+  return value === undefined ? straight : [parseProxy(value, name)];
 }
 
 /**

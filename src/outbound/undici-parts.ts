@@ -14,4 +14,3 @@ Object.assign(Dispatcher.prototype, require('undici/lib/api'));
 
 export const Agent = require('undici/lib/dispatcher/agent.js') as typeof Undici.Agent;
 export const Pool = require('undici/lib/dispatcher/pool.js') as typeof Undici.Pool;
-export const ProxyAgent = require('undici/lib/dispatcher/proxy-agent.js') as typeof Undici.ProxyAgent;

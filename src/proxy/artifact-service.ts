@@ -12,6 +12,7 @@ import type { ListService } from './list-service.ts';
 import type { LookAhead } from './look-ahead.ts';
 import type { NegativeCache } from './negative-cache.ts';
 import type { CachePolicy, FreshnessOptions, Reply, RequestContext } from './types.ts';
+import { notStored } from './without-sources.ts';
 import type { ZipMemory } from './zip-memory.ts';
 
 export interface ArtifactDeps {
@@ -24,6 +25,8 @@ export interface ArtifactDeps {
   freshness(): FreshnessOptions;
   /** Throws SourcesFailure when no source may be asked for this module. */
   requireSources(path: ModulePath): void;
+  /** True in offline mode: only what is stored. */
+  isOffline(): boolean;
   onWithdrawn(path: ModulePath, version: Version, source: string): void;
 }
 
@@ -46,20 +49,20 @@ export class ArtifactService {
     if (key.ext === 'mod') lookAhead.askedMod(context.client, key.path, key.version);
     else if (key.ext === 'info' && !context.storedOnly) lookAhead.forecast(context.client, key.path);
     for (let round = 0; round < maxRounds; round += 1) {
+      const isOffline = this.#deps.isOffline();
+      const storedOnly = isOffline || context.storedOnly;
       let rotten: ModferryError | undefined;
       const stored = await this.#stored(key, name).catch((error: unknown) => {
         // Our copy is rotten: a good source may still have the right one (ruling 9), so this counts as a miss.
-        if (context.storedOnly || !(error instanceof ModferryError) || error.code !== 'rotten') throw error;
+        if (storedOnly || !(error instanceof ModferryError) || error.code !== 'rotten') throw error;
         rotten = error;
         return undefined;
       });
       if (stored !== undefined) {
-        if (key.ext === 'info' && !context.storedOnly) lookAhead.afterInfo(key.path, key.version);
+        if (key.ext === 'info' && !storedOnly) lookAhead.afterInfo(key.path, key.version);
         return stored;
       }
-      if (context.storedOnly) {
-        throw new SourcesFailure('not_fetched', `${name}: not stored, and fetching was not allowed`);
-      }
+      if (storedOnly) throw notStored(name, isOffline);
       const negative = negatives.get(name, context.revalidate);
       if (negative !== undefined) throw negative;
       this.#deps.requireSources(key.path);
@@ -140,7 +143,7 @@ export class ArtifactService {
     const follower = ingest.zip(key, askerOf(context));
     let handedOver = false;
     try {
-      const opened = await follower.open(context.wholeOnly, context.signal);
+      const opened = await follower.open(context.wholeOnly, context.signal, !context.noHold);
       lookAhead.complete(key.path, key.version);
       if (opened === 'stored') return undefined;
       const { verified } = opened;

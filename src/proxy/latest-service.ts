@@ -9,13 +9,25 @@ import { latestVersion } from '../gomod/latest.ts';
 import { escapePath } from '../gomod/module-path.ts';
 import type { ModulePath, Version } from '../gomod/types.ts';
 import { compareVersions, isPrerelease, isPseudoVersion } from '../gomod/version.ts';
-import { failureOf } from '../ingest/ingest.ts';
+import { failureOf } from '../ingest/source-failure.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Store } from '../store/store.ts';
 import { fanOut } from '../upstream/fan-out.ts';
 import type { Plan } from '../upstream/plan.ts';
 import type { ListService } from './list-service.ts';
-import { type Answer, type Ask, type AskOrigin, Revalidating, type Windows } from './revalidating.ts';
+import {
+  type Answer,
+  type Ask,
+  type AskOrigin,
+  type Kept,
+  Revalidating,
+  type Windows,
+} from './revalidating.ts';
+import { isComplete, readStored } from './stored-versions.ts';
+import type { SourcesState } from './without-sources.ts';
+
+/** In place of a source's name: computed by us. */
+const computedHere = 'store';
 
 export interface LatestValue {
   /** The .info as the winning source gave it, byte for byte. */
@@ -24,7 +36,7 @@ export interface LatestValue {
   readonly source: string;
 }
 
-export interface LatestDeps {
+export interface LatestDeps extends SourcesState {
   readonly clock: Clock;
   readonly store: Store;
   readonly lists: ListService;
@@ -50,12 +62,16 @@ export class LatestService {
     this.#answers = new Revalidating<LatestValue>({
       clock: deps.clock,
       maxEntries: 10_000,
+      isOffline: () => deps.isOffline(),
+      mayAnswer: (path) => deps.mayAnswer(path as ModulePath),
+      patienceMs: () => deps.patienceMs(),
+      isPrivate: (path) => deps.isPrivate(path as ModulePath),
       windows: (path) => deps.windows(path),
       load: async (path) => {
         const entry = await deps.store.readMutable(path as ModulePath, 'latest');
         if (entry === undefined) return undefined;
         const { version } = parseInfo(Buffer.from(entry.body));
-        const source = entry.sources[0] ?? 'store';
+        const source = entry.sources[0] ?? computedHere;
         return { value: { body: entry.body, version, source }, confirmedAtMs: entry.confirmedAtMs };
       },
       fetch: (path, signal, origin) => this.#fetch(path as ModulePath, signal, origin),
@@ -72,16 +88,37 @@ export class LatestService {
     });
   }
 
-  /** Rejects with SourcesFailure when neither a source nor what is known gives an answer. */
-  get(path: ModulePath, ask: Ask): Promise<Answer<LatestValue>> {
-    return this.#answers.get(path, ask);
+  /**
+   * Rejects with SourcesFailure when neither a source nor what is known gives an answer. `answer` undefined: computed
+   * from the store, because nothing is kept and no source can be expected to answer.
+   */
+  async get(
+    path: ModulePath,
+    ask: Ask,
+  ): Promise<{ value: LatestValue; answer: Answer<LatestValue> | undefined }> {
+    if (!this.#deps.mayAnswer(path) && (await this.#answers.peek(path)) === undefined) {
+      const value = await this.#compute(path, ask.signal, true);
+      if (value !== undefined) {
+        this.#answers.refresh(path);
+        return { value, answer: undefined };
+      }
+    }
+    const answer = await this.#answers.get(path, ask);
+    return { value: answer.value, answer };
   }
 
-  /** From what is kept or stored; asks no source. */
+  /** What is kept, if its version is stored complete, else computed from what is stored; asks no source. */
   async stored(path: ModulePath, signal: AbortSignal): Promise<LatestValue | undefined> {
     const kept = await this.#answers.peek(path);
-    if (kept !== undefined) return kept.value;
+    if (kept !== undefined && (await isComplete(this.#deps.store, path, kept.value.version))) {
+      return kept.value;
+    }
     return this.#compute(path, signal, true);
+  }
+
+  /** What is kept and how fresh it is; asks nobody. */
+  inspect(path: ModulePath): Promise<Kept<LatestValue> | undefined> {
+    return this.#answers.inspect(path);
   }
 
   refresh(path: ModulePath): void {
@@ -107,15 +144,23 @@ export class LatestService {
       .map(({ upstream, value }) => ({ ...value, source: upstream }))
       .sort((a, b) => compareForLatest(b.version, a.version))[0];
     if (best !== undefined) return best;
-    const computed = await this.#compute(path, signal, false);
-    if (computed !== undefined) return computed;
-    throw failureOf(outcomes, {
+    const failure = failureOf(outcomes, {
       path,
       knownToExist: await this.#deps.pathIsKnown(path),
       isPrivate: this.#deps.isPrivate(path),
       hint: this.#deps.absenceHint(path),
       what: `${path}/@latest`,
     });
+    // What a source said goes before what could be computed, as long as the sources merely fail.
+    if (!failure.isAbsence && (await this.#hasSourcesWord(path))) throw failure;
+    const computed = await this.#compute(path, signal, false);
+    if (computed === undefined) throw failure;
+    return computed;
+  }
+
+  async #hasSourcesWord(path: ModulePath): Promise<boolean> {
+    const kept = await this.#answers.inspect(path);
+    return kept !== undefined && kept.state !== 'expired' && kept.value.source !== computedHere;
   }
 
   async #compute(
@@ -143,25 +188,10 @@ export class LatestService {
     if (version === undefined) return undefined;
     try {
       const body = await read(version, 'info');
-      return { body: body.toString('utf8'), version, source: 'store' };
+      return { body: body.toString('utf8'), version, source: computedHere };
     } catch {
       return undefined;
     }
-  }
-}
-
-async function readStored(
-  store: Store,
-  path: ModulePath,
-  version: Version,
-  ext: 'info' | 'mod',
-): Promise<Buffer> {
-  const file = await store.open({ path, version, ext });
-  if (file === undefined) throw new Error('not stored');
-  try {
-    return await file.readAll();
-  } finally {
-    await file.close();
   }
 }
 

@@ -7,19 +7,27 @@
 import { escapePath } from '../gomod/module-path.ts';
 import type { ModulePath } from '../gomod/types.ts';
 import { formatList, parseList } from '../gomod/version-list.ts';
-import { failureOf } from '../ingest/ingest.ts';
+import { failureOf } from '../ingest/source-failure.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Store } from '../store/store.ts';
 import { fanOut } from '../upstream/fan-out.ts';
 import type { Plan } from '../upstream/plan.ts';
-import { type Answer, type Ask, type AskOrigin, Revalidating, type Windows } from './revalidating.ts';
+import {
+  type Answer,
+  type Ask,
+  type AskOrigin,
+  type Kept,
+  Revalidating,
+  type Windows,
+} from './revalidating.ts';
+import type { SourcesState } from './without-sources.ts';
 
 /** Versions by source name, each with the time it was confirmed. */
 export interface SourceLists {
   readonly bySource: Readonly<Record<string, readonly string[]>>;
 }
 
-export interface ListDeps {
+export interface ListDeps extends SourcesState {
   readonly clock: Clock;
   readonly store: Store;
   plan(path: ModulePath, answerClass: 'meta'): Plan;
@@ -47,6 +55,10 @@ export class ListService {
     this.#lists = new Revalidating<SourceLists>({
       clock: deps.clock,
       maxEntries: 10_000,
+      isOffline: () => deps.isOffline(),
+      mayAnswer: (path) => deps.mayAnswer(path as ModulePath),
+      patienceMs: () => deps.patienceMs(),
+      isPrivate: (path) => deps.isPrivate(path as ModulePath),
       windows: (path) => deps.windows(path),
       load: async (path) => {
         const entry = await deps.store.readMutable(path as ModulePath, 'list');
@@ -72,21 +84,36 @@ export class ListService {
     });
   }
 
-  /** Rejects with SourcesFailure when no source answers and nothing is stored. */
+  /**
+   * Rejects with SourcesFailure when no source answers and nothing is stored. `answer` undefined: from the store
+   * alone, because no source answered or none can be expected to.
+   */
   async get(
     path: ModulePath,
     ask: Ask,
   ): Promise<{ versions: string[]; answer: Answer<SourceLists> | undefined; failure?: unknown }> {
+    if (!this.#deps.mayAnswer(path) && (await this.#lists.peek(path)) === undefined) {
+      const versions = await this.storedIfAny(path);
+      if (versions !== undefined) {
+        this.#lists.refresh(path);
+        return { versions, answer: undefined };
+      }
+    }
     try {
       const answer = await this.#lists.get(path, ask);
       return { versions: await this.#union(path, answer.value), answer };
     } catch (error) {
       if (ask.signal.aborted) throw error;
-      const stored = await this.#deps.store.completeVersions(path);
-      if (stored.length === 0) throw error;
       // Perhaps pseudo-versions only: an empty list then says that the module exists (go asks @latest next).
-      return { versions: listVersions(stored), answer: undefined, failure: error };
+      const versions = await this.storedIfAny(path);
+      if (versions === undefined) throw error;
+      return { versions, answer: undefined, failure: error };
     }
+  }
+
+  /** What sources listed when last asked, and how fresh that is; asks nobody. */
+  inspect(path: ModulePath): Promise<Kept<SourceLists> | undefined> {
+    return this.#lists.inspect(path);
   }
 
   /** Versions stored complete, tags only: what can be had without any source. */
@@ -136,6 +163,25 @@ export class ListService {
   /** The version can be had after all. */
   restore(path: ModulePath, version: string): void {
     if (this.#withdrawn.delete(`${path}@${version}`)) this.#deps.onChanged(path);
+  }
+
+  /** As `restore` for every version of a module. Returns how many were withdrawn. */
+  restoreAll(path: ModulePath): number {
+    let restored = 0;
+    for (const name of this.#withdrawn.keys()) {
+      const version = name.startsWith(`${path}@`) ? name.slice(path.length + 1) : undefined;
+      if (version === undefined) continue;
+      if (this.#isWithdrawn(path, version)) restored += 1;
+      this.#withdrawn.delete(name);
+    }
+    if (restored > 0) this.#deps.onChanged(path);
+    return restored;
+  }
+
+  /** Milliseconds that a version still stays out of the list; undefined when it is not withdrawn. */
+  withdrawnForMs(path: ModulePath, version: string): number | undefined {
+    if (!this.#isWithdrawn(path, version)) return undefined;
+    return (this.#withdrawn.get(`${path}@${version}`) ?? 0) - this.#deps.clock.monotonic();
   }
 
   forget(path: ModulePath): void {

@@ -11,7 +11,7 @@ const version = 'v1.0.0' as Version;
 
 function setUp(
   options: Partial<LookAheadOptions> = {},
-  facts: { mods?: Record<string, string>; private?: string } = {},
+  facts: { mods?: Record<string, string>; private?: string; isOffline?: () => boolean } = {},
 ) {
   const asked: string[] = [];
   const ingest = {
@@ -42,6 +42,7 @@ function setUp(
       perRequest: 100,
       ...options,
     }),
+    isOffline: () => facts.isOffline?.() ?? false,
     allowed: (module) => module !== facts.private,
   });
   return { lookAhead, asked };

@@ -17,6 +17,8 @@ export interface LookAheadDeps {
   readonly ingest: Ingest;
   readonly store: Store;
   options(): LookAheadOptions;
+  /** True: nothing is fetched, what waits is dropped. */
+  isOffline(): boolean;
   /** False for private modules and where a route switches it off. */
   allowed(path: ModulePath): boolean;
 }
@@ -148,6 +150,7 @@ export class LookAhead {
   }
 
   #plan(job: Job, urgent: boolean): void {
+    if (this.#deps.isOffline()) return;
     const name = nameOf(job.key);
     if (this.#queued.has(name) || this.#recent.has(name) || this.#deps.ingest.isFilling(job.key)) return;
     if (job.allowance.left <= 0 || this.#queue.length >= maxQueued) {
@@ -185,6 +188,12 @@ export class LookAhead {
     if (this.#deps.ingest.isFilling(key)) return;
     if (await this.#deps.store.has(key)) return;
     if (this.#deps.ingest.isFilling(key)) return;
+    // Looked at last: the mode may have changed while the job waited.
+    if (this.#deps.isOffline()) {
+      this.#recent.delete(name);
+      this.#counts.dropped += 1;
+      return;
+    }
     this.#counts.started += 1;
     const asker = { signal: this.#stop.signal, background: true };
     if (key.ext === 'zip') {

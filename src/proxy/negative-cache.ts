@@ -33,11 +33,27 @@ export class NegativeCache {
     this.#entries.set(name, { failure, sinceMs, untilMs: sinceMs + forMs });
   }
 
-  /** Forgets everything known of a module: after a purge or a publication. */
-  forget(modulePath: string): void {
-    for (const name of this.#entries.keys()) {
-      if (name.startsWith(`${modulePath}@`)) this.#entries.delete(name);
+  /** What is in force for a module: the name behind `@`, the failure, and how long it still counts. */
+  of(modulePath: string): { what: string; failure: SourcesFailure; leftMs: number }[] {
+    const now = this.#clock.monotonic();
+    const found = [];
+    for (const [name, { failure, untilMs }] of this.#entries.entries()) {
+      if (!name.startsWith(`${modulePath}@`) || untilMs <= now) continue;
+      found.push({ what: name.slice(modulePath.length + 1), failure, leftMs: untilMs - now });
     }
+    return found;
+  }
+
+  /** Forgets everything known of a module: after a purge or a publication. Returns how many were in force. */
+  forget(modulePath: string): number {
+    const now = this.#clock.monotonic();
+    let forgotten = 0;
+    for (const [name, { untilMs }] of this.#entries.entries()) {
+      if (!name.startsWith(`${modulePath}@`)) continue;
+      if (untilMs > now) forgotten += 1;
+      this.#entries.delete(name);
+    }
+    return forgotten;
   }
 
   clear(): void {

@@ -2,10 +2,12 @@
  * The use cases behind one entrance: takes a checked operation, says who may be asked, and answers with a reply.
  * It knows nothing of HTTP.
  */
-import type { ModulePath, VersionQuery } from '../gomod/types.ts';
+import type { ModulePath, Version, VersionQuery } from '../gomod/types.ts';
 import { SourcesFailure } from '../ingest/types.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Store } from '../store/store.ts';
 import { type ArtifactService, sha256Of } from './artifact-service.ts';
+import { explainKept, type KeptFacts } from './explain.ts';
 import type { LatestService } from './latest-service.ts';
 import type { ListService } from './list-service.ts';
 import type { NegativeCache } from './negative-cache.ts';
@@ -13,10 +15,12 @@ import type { Operation } from './operation.ts';
 import type { QueryService } from './query-service.ts';
 import type { Answer, Ask } from './revalidating.ts';
 import type { SumdbService } from './sumdb-service.ts';
-import type { CachePolicy, FreshnessOptions, Reply, RequestContext } from './types.ts';
+import type { BytesReply, CachePolicy, FreshnessOptions, Reply, RequestContext } from './types.ts';
+import { notStored } from './without-sources.ts';
 
 export interface ProxyDeps {
   readonly clock: Clock;
+  readonly store: Store;
   readonly artifacts: ArtifactService;
   readonly lists: ListService;
   readonly latest: LatestService;
@@ -25,8 +29,31 @@ export interface ProxyDeps {
   readonly negatives: NegativeCache;
   freshness(): FreshnessOptions;
   isPrivate(path: ModulePath): boolean;
+  /** Throws SourcesFailure when there is nobody who may be asked for this module. */
   requireSources(path: ModulePath): void;
+  /** True: every request is answered from what is stored, nobody is asked for anything. */
+  isOffline(): boolean;
 }
+
+/** One list, @latest or version query: how it is answered with sources and without. */
+interface Question {
+  readonly path: ModulePath;
+  /** For texts. */
+  readonly what: string;
+  /** Under which its absence is remembered. */
+  readonly name: string;
+  readonly contentType: 'text' | 'json';
+  freshMs(): number;
+  /** Asks nobody; undefined when nothing of it is stored. */
+  stored(): Promise<Buffer | undefined>;
+  ask(): Promise<{ readonly body: Buffer; readonly answer: Answer<object> | undefined }>;
+  refresh(): void;
+}
+
+/** How long an answer given without a source's word is ready by URL before it is looked at again. */
+const unconfirmedFreshMs = 1_000;
+/** How long it then stays ready while each asker has it refreshed: as much its `Age` may lag behind. */
+const unconfirmedKeptMs = 30_000;
 
 export class Proxy {
   readonly #deps: ProxyDeps;
@@ -41,11 +68,11 @@ export class Proxy {
       case 'artifact':
         return this.#deps.artifacts.get(operation.key, context);
       case 'list':
-        return this.#list(operation.path, context);
+        return this.#answer(this.#list(operation.path, context), context);
       case 'latest':
-        return this.#latest(operation.path, context);
+        return this.#answer(this.#latest(operation.path, context), context);
       case 'query':
-        return this.#query(operation.path, operation.query, context);
+        return this.#answer(this.#query(operation.path, operation.query, context), context);
       case 'sumdb':
         return this.#deps.sumdb.get(operation.rest, context);
       default:
@@ -53,115 +80,158 @@ export class Proxy {
     }
   }
 
-  async #list(path: ModulePath, context: RequestContext): Promise<Reply> {
+  /**
+   * Forgets what was found absent of a module and puts its withdrawn versions back into the list, so that the next
+   * request asks the sources. Returns how many answers that were.
+   */
+  clearNegatives(path: ModulePath): number {
+    return this.#deps.negatives.forget(path) + this.#deps.lists.restoreAll(path);
+  }
+
+  /** What is kept of a module, and of one version of it, and how fresh it is. Asks no source, never rejects. */
+  explain(path: ModulePath, version?: Version): Promise<KeptFacts> {
+    return explainKept(this.#deps, path, version);
+  }
+
+  #list(path: ModulePath, context: RequestContext): Question {
     const { lists } = this.#deps;
-    if (context.storedOnly) {
-      const versions = await lists.storedIfAny(path);
-      if (versions === undefined) throw notStored(`${path}/@v/list`);
-      return this.#reply(path, textOf(versions), 'text', undefined, 'store');
-    }
-    const found = await this.#negatively(`${path}@list`, path, context, () =>
-      lists.get(path, askOf(context)),
-    );
-    const body = textOf(found.versions);
-    return this.#reply(path, body, 'text', found.answer, sourceOf(found.answer), {
-      freshMs: this.#deps.freshness().listMs,
+    return {
+      path,
+      what: `${path}/@v/list`,
+      name: `${path}@list`,
+      contentType: 'text',
+      freshMs: () => this.#deps.freshness().listMs,
+      stored: async () => {
+        const versions = await lists.storedIfAny(path);
+        return versions === undefined ? undefined : textOf(versions);
+      },
+      ask: async () => {
+        const { versions, answer } = await lists.get(path, askOf(context));
+        return { body: textOf(versions), answer };
+      },
       refresh: () => lists.refresh(path),
-    });
+    };
   }
 
-  async #latest(path: ModulePath, context: RequestContext): Promise<Reply> {
+  #latest(path: ModulePath, context: RequestContext): Question {
     const { latest } = this.#deps;
-    if (context.storedOnly) {
-      const value = await latest.stored(path, context.signal);
-      if (value === undefined) throw notStored(`${path}/@latest`);
-      return this.#reply(path, Buffer.from(value.body), 'json', undefined, 'store');
-    }
-    const answer = await this.#negatively(`${path}@latest`, path, context, () =>
-      latest.get(path, askOf(context)),
-    );
-    const body = Buffer.from(answer.value.body);
-    return this.#reply(path, body, 'json', answer, sourceOf(answer), {
-      freshMs: this.#deps.freshness().listMs,
+    return {
+      path,
+      what: `${path}/@latest`,
+      name: `${path}@latest`,
+      contentType: 'json',
+      freshMs: () => this.#deps.freshness().listMs,
+      stored: async () => bytesOf(await latest.stored(path, context.signal)),
+      ask: async () => {
+        const { value, answer } = await latest.get(path, askOf(context));
+        return { body: Buffer.from(value.body), answer };
+      },
       refresh: () => latest.refresh(path),
-    });
+    };
   }
 
-  async #query(path: ModulePath, query: VersionQuery, context: RequestContext): Promise<Reply> {
+  #query(path: ModulePath, query: VersionQuery, context: RequestContext): Question {
     const { queries } = this.#deps;
-    if (context.storedOnly) {
-      const value = await queries.stored(path, query);
-      if (value === undefined) throw notStored(`${path}@${query}`);
-      return this.#reply(path, Buffer.from(value.body), 'json', undefined, 'store');
-    }
-    const answer = await this.#negatively(`${path}@?${query}`, path, context, () =>
-      queries.get(path, query, askOf(context)),
-    );
-    const body = Buffer.from(answer.value.body);
-    return this.#reply(path, body, 'json', answer, sourceOf(answer), {
-      freshMs: this.#deps.freshness().queryMs,
+    return {
+      path,
+      what: `${path}@${query}`,
+      name: `${path}@?${query}`,
+      contentType: 'json',
+      freshMs: () => this.#deps.freshness().queryMs,
+      stored: async () => bytesOf(await queries.stored(path, query)),
+      ask: async () => {
+        const answer = await queries.get(path, query, askOf(context));
+        return { body: Buffer.from(answer.value.body), answer };
+      },
       refresh: () => queries.refresh(path, query),
-    });
+    };
+  }
+
+  async #answer(question: Question, context: RequestContext): Promise<Reply> {
+    const refusal = this.#refusal(question, context);
+    if (refusal === undefined) {
+      const { body, answer } = await this.#negatively(question, context);
+      return this.#reply(question, body, answer);
+    }
+    const body = await question.stored();
+    if (body === undefined) throw refusal;
+    // What this client asked for by a header of its own is not kept for others.
+    const keep = !context.storedOnly;
+    return {
+      ...this.#reply(question, body, undefined),
+      cache: keep ? this.#brief(unconfirmedFreshMs) : { kind: 'none' },
+      keep,
+    };
+  }
+
+  /** Why nobody may be asked; undefined when somebody may. */
+  #refusal({ path, what }: Question, context: RequestContext): SourcesFailure | undefined {
+    const isOffline = this.#deps.isOffline();
+    if (isOffline || context.storedOnly) return notStored(what, isOffline);
+    try {
+      this.#deps.requireSources(path);
+      return undefined;
+    } catch (error) {
+      if (error instanceof SourcesFailure) return error;
+      throw error;
+    }
   }
 
   /** Remembers an agreed absence for its short time, and asks nobody while it lasts. */
-  async #negatively<Found>(
-    name: string,
-    path: ModulePath,
-    context: RequestContext,
-    ask: () => Promise<Found>,
-  ): Promise<Found> {
+  async #negatively(question: Question, context: RequestContext): ReturnType<Question['ask']> {
     const { negatives } = this.#deps;
-    const known = negatives.get(name, context.revalidate);
+    const known = negatives.get(question.name, context.revalidate);
     if (known !== undefined) throw known;
-    this.#deps.requireSources(path);
     try {
-      return await ask();
+      return await question.ask();
     } catch (error) {
       if (error instanceof SourcesFailure && error.isAbsence) {
         const freshness = this.#deps.freshness();
-        negatives.put(name, error, error.partial ? freshness.partialMs : freshness.negativeListMs);
+        negatives.put(question.name, error, error.partial ? freshness.partialMs : freshness.negativeListMs);
       }
       throw error;
     }
   }
 
-  #reply(
-    path: ModulePath,
-    body: Buffer,
-    contentType: 'text' | 'json',
-    answer: Answer<object> | undefined,
-    source: string,
-    renewal?: { freshMs: number; refresh: () => void },
-  ): Reply {
+  #reply(question: Question, body: Buffer, answer: Answer<object> | undefined): BytesReply {
     return {
       kind: 'bytes',
       body,
       sha256: sha256Of(body),
       // The union changes without a new confirmation, so only the ETag can tell.
       lastModifiedMs: undefined,
-      contentType,
-      cache:
-        answer === undefined || renewal === undefined
-          ? { kind: 'none' }
-          : this.#policy(path, answer, renewal.freshMs),
-      source,
-      keep: answer !== undefined && answer.state !== 'error',
-      ...(renewal === undefined ? {} : { refresh: renewal.refresh }),
+      contentType: question.contentType,
+      cache: this.#policy(question, answer),
+      source: sourceOf(answer),
+      keep: true,
+      refresh: () => question.refresh(),
     };
   }
 
-  #policy(path: ModulePath, answer: Answer<object>, publicFreshMs: number): CachePolicy {
+  #policy(question: Question, answer: Answer<object> | undefined): CachePolicy {
+    if (answer === undefined) return this.#brief(unconfirmedKeptMs);
+    const { clock } = this.#deps;
+    const ageMs = Math.max(0, clock.now() - answer.confirmedAtMs);
+    if (answer.state === 'error')
+      return { ...this.#brief(unconfirmedKeptMs), ageS: Math.floor(ageMs / 1000) };
     const freshness = this.#deps.freshness();
-    const freshMs = this.#deps.isPrivate(path) ? freshness.privateMs : publicFreshMs;
+    const freshMs = this.#deps.isPrivate(question.path) ? freshness.privateMs : question.freshMs();
     const freshUntilMs = answer.confirmedAtMs + freshMs;
-    const ageMs = Math.max(0, this.#deps.clock.now() - answer.confirmedAtMs);
     return {
       kind: 'brief',
       freshUntilMs,
       staleUntilMs: freshUntilMs + freshness.staleWhileRevalidateMs,
       maxAgeS: answer.state === 'fresh' ? Math.max(0, Math.ceil((freshMs - ageMs) / 1000)) : 0,
-      ...(answer.state === 'error' ? { ageS: Math.floor(ageMs / 1000) } : {}),
+    };
+  }
+
+  #brief(keptMs: number): CachePolicy & { kind: 'brief' } {
+    const now = this.#deps.clock.now();
+    return {
+      kind: 'brief',
+      freshUntilMs: now + unconfirmedFreshMs,
+      staleUntilMs: now + keptMs,
+      maxAgeS: 0,
     };
   }
 }
@@ -184,6 +254,6 @@ function sourceOf(answer: Answer<object> | undefined): string {
   return answer.asked ? 'upstream' : 'store';
 }
 
-function notStored(what: string): SourcesFailure {
-  return new SourcesFailure('not_fetched', `${what}: not stored, and fetching was not allowed`);
+function bytesOf(value: { readonly body: string } | undefined): Buffer | undefined {
+  return value === undefined ? undefined : Buffer.from(value.body);
 }

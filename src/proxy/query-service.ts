@@ -2,26 +2,26 @@
  * Version queries through `.info`: a branch, a tag that is no canonical version, a commit prefix. The answer is
  * whatever version a source resolves it to; it is mutable, and sources are asked in order.
  */
-import { checkInfo } from '../gomod/info-file.ts';
+import { checkInfo, parseInfo } from '../gomod/info-file.ts';
 import { escapePath } from '../gomod/module-path.ts';
 import type { ModulePath, VersionQuery } from '../gomod/types.ts';
 import { escapeVersion } from '../gomod/version.ts';
-import { failureOf } from '../ingest/ingest.ts';
+import { failureOf } from '../ingest/source-failure.ts';
 import type { Clock } from '../lib/clock.ts';
-import { messageOf } from '../lib/errors.ts';
 import type { Store } from '../store/store.ts';
+import { firstBody } from '../upstream/first-body.ts';
 import type { Plan } from '../upstream/plan.ts';
-import { readBody } from '../upstream/read-body.ts';
-import { UpstreamError } from '../upstream/types.ts';
 import { Walk } from '../upstream/walk.ts';
 import { type Answer, type Ask, type AskOrigin, Revalidating, type Windows } from './revalidating.ts';
+import { isComplete } from './stored-versions.ts';
+import type { SourcesState } from './without-sources.ts';
 
 export interface QueryValue {
   readonly body: string;
   readonly source: string;
 }
 
-export interface QueryDeps {
+export interface QueryDeps extends SourcesState {
   readonly clock: Clock;
   readonly store: Store;
   plan(path: ModulePath, answerClass: 'meta'): Plan;
@@ -44,6 +44,10 @@ export class QueryService {
     this.#answers = new Revalidating<QueryValue>({
       clock: deps.clock,
       maxEntries: 10_000,
+      isOffline: () => deps.isOffline(),
+      mayAnswer: (key) => deps.mayAnswer(split(key).path),
+      patienceMs: () => deps.patienceMs(),
+      isPrivate: (key) => deps.isPrivate(split(key).path),
       windows: (key) => deps.windows(split(key).path),
       load: async (key) => {
         const { path, query } = split(key);
@@ -73,8 +77,13 @@ export class QueryService {
     return this.#answers.get(`${path}@${query}`, ask);
   }
 
+  /** The kept answer, if the version it names is stored complete; asks no source. */
   async stored(path: ModulePath, query: VersionQuery): Promise<QueryValue | undefined> {
-    return (await this.#answers.peek(`${path}@${query}`))?.value;
+    const kept = await this.#answers.peek(`${path}@${query}`);
+    if (kept === undefined) return undefined;
+    const version = versionIn(kept.value.body);
+    if (version === undefined || !(await isComplete(this.#deps.store, path, version))) return undefined;
+    return kept.value;
   }
 
   refresh(path: ModulePath, query: VersionQuery): void {
@@ -87,39 +96,50 @@ export class QueryService {
 
   async #fetch(key: string, signal: AbortSignal, origin: AskOrigin): Promise<QueryValue> {
     const { path, query } = split(key);
+    const { clock, limits } = this.#deps;
+    const plan = this.#deps.plan(path, 'meta');
     const walk = new Walk({
-      plan: this.#deps.plan(path, 'meta'),
+      plan,
+      isKnown: async () => this.#deps.isPrivate(path) || (await this.#deps.pathIsKnown(path)),
       modulePath: path,
       target: `/${escapePath(path)}/@v/${escapeVersion(query)}.info`,
       answerClass: 'meta',
       signal,
-      clock: this.#deps.clock,
+      clock,
       ...origin,
     });
     try {
-      for (;;) {
-        const answer = await walk.next();
-        if (answer === undefined) {
-          throw failureOf(walk.outcomes, {
-            path,
-            knownToExist: await this.#deps.pathIsKnown(path),
-            isPrivate: this.#deps.isPrivate(path),
-            hint: this.#deps.absenceHint(path),
-            what: `${path}@${query}`,
-          });
-        }
-        try {
-          const body = await readBody(answer, this.#deps.limits.infoBytes());
+      const good = await firstBody({
+        walk,
+        signal,
+        clock,
+        limitBytes: limits.infoBytes(),
+        withinMs: plan.lastHopeMs,
+        judge(body) {
           checkInfo(path, query, body);
-          return { body: body.toString('utf8'), source: answer.upstream };
-        } catch (error) {
-          if (signal.aborted) throw error;
-          walk.refuse(answer, error instanceof UpstreamError ? error.code : 'refused', messageOf(error));
-        }
-      }
+          return body.toString('utf8');
+        },
+      });
+      if (good !== undefined) return { body: good.value, source: good.upstream };
+      throw failureOf(walk.outcomes, {
+        path,
+        knownToExist: await this.#deps.pathIsKnown(path),
+        isPrivate: this.#deps.isPrivate(path),
+        hint: this.#deps.absenceHint(path),
+        what: `${path}@${query}`,
+      });
     } finally {
       walk.close();
     }
+  }
+}
+
+/** Undefined for what the disk has garbled. */
+function versionIn(body: string): string | undefined {
+  try {
+    return parseInfo(Buffer.from(body)).version;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,11 +1,14 @@
 /**
  * Mutable answers with a freshness (design rule 4): fresh ones are served, stale ones are served and refreshed
- * behind the reply, older ones wait for the refresh, and when sources fail the last known one is served.
+ * behind the reply, older ones wait a short while for the refresh, and when sources fail, are too slow or cannot be
+ * expected to answer at all, the last known one is served. Offline nothing is refreshed.
  */
 import { LRUCache } from 'lru-cache';
 import { SourcesFailure } from '../ingest/types.ts';
-import type { Clock } from '../lib/clock.ts';
+import { raceAbort } from '../lib/abort.ts';
 import { SharedWork } from '../lib/shared-work.ts';
+import { Hope, type HopeDeps } from './hope.ts';
+import { offlineFailure } from './without-sources.ts';
 
 export interface Known<Value> {
   readonly value: Value;
@@ -19,8 +22,7 @@ export interface Windows {
   readonly errorMs: number;
 }
 
-export interface RevalidatingDeps<Value> {
-  readonly clock: Clock;
+export interface RevalidatingDeps<Value> extends HopeDeps {
   readonly maxEntries: number;
   windows(key: string): Windows;
   /** From the store, after a restart. */
@@ -31,6 +33,10 @@ export interface RevalidatingDeps<Value> {
   save(key: string, known: Known<Value>): void;
   /** True for errors after which the last known answer must not be served. */
   isFinal?(error: unknown): boolean;
+  /** True: no source may be asked. */
+  isOffline(): boolean;
+  /** How long an asker waits for a refresh when there is a last known answer. */
+  patienceMs(): number;
 }
 
 /** The client request behind a fetch: its id and its way here travel on. */
@@ -49,8 +55,16 @@ export interface Answer<Value> extends Known<Value> {
   readonly state: 'fresh' | 'stale' | 'error';
   /** True when sources were asked for this very reply. */
   readonly asked: boolean;
-  /** The failure behind `error`. */
+  /** The failure behind `error`; undefined while nobody has failed yet. */
   readonly failure?: unknown;
+}
+
+/** What is kept under one key, and how the last refresh ended. For who explains it. */
+export interface Kept<Value> extends Known<Value> {
+  readonly state: 'fresh' | 'stale' | 'error' | 'expired';
+  readonly isRefreshing: boolean;
+  /** How the last refresh failed; undefined when it did not. */
+  readonly failure: unknown;
 }
 
 interface Slot<Value> {
@@ -65,15 +79,17 @@ interface Slot<Value> {
 const coalesceMs = 5_000;
 const sharedFailureMs = 1_000;
 /** After a failed refresh the last known answer is served this long without asking again. */
-const failurePauseMs = 10_000;
+export const failurePauseMs = 10_000;
 
 export class Revalidating<Value extends object> {
   readonly #deps: RevalidatingDeps<Value>;
   readonly #slots: LRUCache<string, Slot<Value>>;
+  readonly #hope: Hope;
 
   constructor(deps: RevalidatingDeps<Value>) {
     this.#deps = deps;
     this.#slots = new LRUCache({ max: deps.maxEntries });
+    this.#hope = new Hope(deps);
   }
 
   /** What is known without asking any source. */
@@ -81,47 +97,40 @@ export class Revalidating<Value extends object> {
     return (await this.#slot(key)).known;
   }
 
-  /** Rejects with the fetch's error when nothing usable is known, or with the signal's reason. */
-  async get(key: string, ask: Ask): Promise<Answer<Value>> {
-    const { clock } = this.#deps;
+  /** What is known and how good it still is, without asking any source. */
+  async inspect(key: string): Promise<Kept<Value> | undefined> {
     const slot = await this.#slot(key);
-    const windows = this.#deps.windows(key);
-    const mono = clock.monotonic();
-    const joinsRunning = ask.revalidate && slot.work !== undefined;
-    if (slot.known !== undefined && !joinsRunning) {
-      const ageMs = Math.max(0, clock.now() - slot.known.confirmedAtMs);
-      const forced = ask.revalidate && mono - slot.startedAtMs >= coalesceMs;
-      if (!forced) {
-        if (ageMs < windows.freshMs) return { ...slot.known, state: 'fresh', asked: false };
-        const paused = mono - slot.failedAtMs < failurePauseMs;
-        if (ageMs < windows.freshMs + windows.staleMs) {
-          if (!paused) this.refresh(key);
-          return { ...slot.known, state: 'stale', asked: false };
-        }
-        if (paused && ageMs < windows.errorMs) {
-          return { ...slot.known, state: 'error', asked: false, failure: slot.failure };
-        }
-      }
-    }
+    if (slot.known === undefined) return undefined;
+    const { freshMs, staleMs, errorMs } = this.#deps.windows(key);
+    const ageMs = this.#ageMs(slot.known);
+    const state =
+      ageMs < freshMs ? 'fresh' : ageMs < freshMs + staleMs ? 'stale' : ageMs < errorMs ? 'error' : 'expired';
+    return { ...slot.known, state, isRefreshing: slot.work !== undefined, failure: slot.failure };
+  }
+
+  /**
+   * Rejects with the fetch's error when nothing usable is known, with SourcesFailure `not_fetched` when that is so
+   * offline, or with the signal's reason.
+   */
+  async get(key: string, ask: Ask): Promise<Answer<Value>> {
+    const slot = await this.#slot(key);
+    const ready = this.#ready(key, slot, ask);
+    if (ready !== undefined) return ready;
+    if (this.#deps.isOffline()) throw offlineFailure(key);
     // Whoever asks right after a failure shares it: a burst of askers must not become a burst of questions.
-    if (slot.known === undefined && slot.work === undefined && mono - slot.failedAtMs < sharedFailureMs) {
+    const sinceFailureMs = this.#deps.clock.monotonic() - slot.failedAtMs;
+    if (slot.known === undefined && slot.work === undefined && sinceFailureMs < sharedFailureMs) {
       throw slot.failure;
     }
     const work = slot.work ?? this.#start(key, slot, originOf(ask));
     try {
-      const known = await work.join(ask.signal);
+      const known = await this.#joined(key, slot, work, ask.signal);
+      if (known === 'late') return { ...lastOf(slot), asked: true };
       return { ...known, state: 'fresh', asked: true };
     } catch (error) {
       if (ask.signal.aborted) throw error;
-      const known = slot.known;
-      if (
-        known !== undefined &&
-        clock.now() - known.confirmedAtMs < windows.errorMs &&
-        this.#deps.isFinal?.(error) !== true
-      ) {
-        return { ...known, state: 'error', asked: true, failure: error };
-      }
-      throw error;
+      if (!this.#isUsable(key, slot) || this.#deps.isFinal?.(error) === true) throw error;
+      return { ...lastOf(slot), asked: true, failure: error };
     }
   }
 
@@ -133,16 +142,12 @@ export class Revalidating<Value extends object> {
     this.#deps.save(key, slot.known);
   }
 
-  /** Starts a refresh behind the scenes unless one is under way, has just failed, or is not needed any more. */
+  /** Starts a refresh behind the scenes unless offline, or one is under way, has just failed, or is not needed. */
   refresh(key: string): void {
+    if (this.#deps.isOffline()) return;
     void this.#slot(key).then((slot) => {
-      const { clock } = this.#deps;
-      if (slot.work !== undefined || clock.monotonic() - slot.failedAtMs < failurePauseMs) return;
-      const ageMs =
-        slot.known === undefined ? Number.POSITIVE_INFINITY : clock.now() - slot.known.confirmedAtMs;
-      if (ageMs < this.#deps.windows(key).freshMs) return;
-      const work = this.#start(key, slot, {});
-      void work.join().catch(() => {});
+      if (slot.known !== undefined && this.#ageMs(slot.known) < this.#deps.windows(key).freshMs) return;
+      this.#renew(key, slot);
     });
   }
 
@@ -177,6 +182,73 @@ export class Revalidating<Value extends object> {
     return slot;
   }
 
+  /** What can be answered without waiting. */
+  #ready(key: string, slot: Slot<Value>, ask: Ask): Answer<Value> | undefined {
+    const { known } = slot;
+    if (known === undefined) return undefined;
+    const { freshMs, staleMs } = this.#deps.windows(key);
+    const mono = this.#deps.clock.monotonic();
+    const ageMs = this.#ageMs(known);
+    const joinsRunning = ask.revalidate && slot.work !== undefined;
+    const forced = ask.revalidate && mono - slot.startedAtMs >= coalesceMs;
+    const isWanted = joinsRunning || forced;
+    if (!isWanted || this.#deps.isOffline()) {
+      if (ageMs < freshMs) return { ...known, state: 'fresh', asked: false };
+      if (ageMs < freshMs + staleMs) {
+        this.#renew(key, slot);
+        return { ...known, state: 'stale', asked: false };
+      }
+    }
+    if (!this.#isUsable(key, slot)) return undefined;
+    const isPaused = !isWanted && mono - slot.failedAtMs < failurePauseMs;
+    // A refresh that has outlasted one asker's patience is not waited for by the next.
+    const isLate = slot.work !== undefined && mono - slot.startedAtMs >= this.#deps.patienceMs();
+    if (!isPaused && !isLate && this.#hope.isThere(key) && !this.#deps.isOffline()) return undefined;
+    this.#renew(key, slot);
+    return { ...lastOf(slot), asked: false };
+  }
+
+  /** The refresh's result, or `late` when patience ends first: the refresh then goes on behind the reply. */
+  async #joined(
+    key: string,
+    slot: Slot<Value>,
+    work: SharedWork<Known<Value>>,
+    signal: AbortSignal,
+  ): Promise<Known<Value> | 'late'> {
+    if (!this.#isUsable(key, slot)) return work.join(signal);
+    const { clock } = this.#deps;
+    work.join().catch(() => {});
+    const late = Promise.withResolvers<'late'>();
+    const leftMs = slot.startedAtMs + this.#deps.patienceMs() - clock.monotonic();
+    const timer = clock.setTimeout(() => {
+      this.#hope.lost(key);
+      late.resolve('late');
+    }, leftMs);
+    try {
+      return await raceAbort(Promise.race([work.promise, late.promise]), signal);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #renew(key: string, slot: Slot<Value>): void {
+    if (this.#deps.isOffline() || slot.work !== undefined) return;
+    if (this.#deps.clock.monotonic() - slot.failedAtMs < failurePauseMs) return;
+    if (!this.#hope.takeTrial(key)) return;
+    this.#start(key, slot, {})
+      .join()
+      .catch(() => {});
+  }
+
+  #ageMs(known: Known<Value>): number {
+    return Math.max(0, this.#deps.clock.now() - known.confirmedAtMs);
+  }
+
+  /** True while the last known answer may be served although sources fail. */
+  #isUsable(key: string, slot: Slot<Value>): boolean {
+    return slot.known !== undefined && this.#ageMs(slot.known) < this.#deps.windows(key).errorMs;
+  }
+
   #start(key: string, slot: Slot<Value>, origin: AskOrigin): SharedWork<Known<Value>> {
     const { clock } = this.#deps;
     slot.startedAtMs = clock.monotonic();
@@ -184,12 +256,16 @@ export class Revalidating<Value extends object> {
       try {
         const value = await this.#deps.fetch(key, signal, origin);
         const known = { value, confirmedAtMs: clock.now() };
+        this.#hope.regained(key);
         slot.known = known;
         slot.failedAtMs = Number.NEGATIVE_INFINITY;
+        slot.failure = undefined;
         if (this.#slots.get(key) === slot) this.#deps.save(key, known);
         return known;
       } catch (error) {
         if (!signal.aborted) {
+          // An absence is an answer: the sources were reached.
+          if (error instanceof SourcesFailure && error.isAbsence) this.#hope.regained(key);
           slot.failedAtMs = clock.monotonic();
           slot.failure = error;
         }
@@ -201,6 +277,11 @@ export class Revalidating<Value extends object> {
     slot.work = work;
     return work;
   }
+}
+
+function lastOf<Value>(slot: Slot<Value>): Known<Value> & { state: 'error'; failure: unknown } {
+  if (slot.known === undefined) throw new TypeError('nothing is known');
+  return { ...slot.known, state: 'error', failure: slot.failure };
 }
 
 function originOf(ask: Ask): AskOrigin {

@@ -1,24 +1,23 @@
 /**
  * `/sumdb/…` passed through: to any upstream that offers it, then to the database's own address. Only databases on
  * the allow list are reachable, and only by the shapes of the protocol, so that a name never becomes a host to dial.
+ * What passes is kept in the store: full tiles answer for good, the rest when it is young, offline, or when the
+ * sources fail.
  * @see https://go.dev/ref/mod#checksum-database
  */
 import { LRUCache } from 'lru-cache';
-import { InvalidRequestError } from '../gomod/invalid-request.ts';
-import { unescapePath } from '../gomod/module-path.ts';
 import type { ModulePath } from '../gomod/types.ts';
-import { unescapeVersion } from '../gomod/version.ts';
-import { failureOf } from '../ingest/ingest.ts';
 import { SourcesFailure } from '../ingest/types.ts';
-import type { Clock } from '../lib/clock.ts';
-import { messageOf } from '../lib/errors.ts';
+import { raceAbort } from '../lib/abort.ts';
 import { SharedWork } from '../lib/shared-work.ts';
-import type { Plan } from '../upstream/plan.ts';
-import { readBody } from '../upstream/read-body.ts';
-import { type Upstream, UpstreamError } from '../upstream/types.ts';
-import { Walk } from '../upstream/walk.ts';
+import type { KeptSumdb, Store } from '../store/store.ts';
+import type { Upstream } from '../upstream/types.ts';
 import { sha256Of } from './artifact-service.ts';
+import { failurePauseMs } from './revalidating.ts';
+import { parseSumdbOperation, type SumdbOperation, wrongShape } from './sumdb-operation.ts';
+import { askSumdb, type Fetched, type SumdbQuestion, type SumdbWays } from './sumdb-sources.ts';
 import type { BytesReply, CachePolicy, RequestContext } from './types.ts';
+import { notStored } from './without-sources.ts';
 
 /** One database that may be passed through. */
 export interface SumdbEntry {
@@ -28,31 +27,42 @@ export interface SumdbEntry {
   readonly direct: Upstream | undefined;
 }
 
-export interface SumdbDeps {
-  readonly clock: Clock;
+export interface SumdbDeps extends SumdbWays {
+  readonly store: Pick<Store, 'keptSumdb' | 'keepSumdb'>;
   databases(): readonly SumdbEntry[];
-  /** Over the upstreams that offer `/sumdb/`, and to a database's own address. */
-  plan(): Plan;
-  directPlan(direct: Upstream): Plan;
   isPrivate(path: ModulePath): boolean;
+  /** True: nobody is asked. */
+  isOffline(): boolean;
+  /** False: no upstream can be expected to answer now. */
+  mayAnswer(): boolean;
+  /** How long an asker waits for the sources when an older answer is kept. */
+  patienceMs(): number;
 }
 
-interface Fetched {
+/** One request, read and checked. */
+interface Asked extends SumdbQuestion {
+  /** The database's name. */
+  readonly name: string;
+  readonly cache: CachePolicy;
+}
+
+interface InMemory {
   readonly body: Buffer;
-  readonly source: string;
+  readonly sha256: string;
 }
 
-/** A tile is 8 KiB, a lookup a few hundred bytes; nothing here is ever larger. */
-const answerLimitBytes = 1024 * 1024;
 const memoryBytes = 32 * 1024 * 1024;
 /** A lookup's record never changes; only the tree head signed with it grows older. */
 const lookupKeptMs = 10 * 60_000;
-const tileShape = /^tile\/\d{1,2}\/(?:\d{1,2}|data)(?:\/x\d{3}){0,6}\/\d{3}(\.p\/\d{1,3})?$/;
 
 export class SumdbService {
   readonly #deps: SumdbDeps;
-  readonly #memory: LRUCache<string, { body: Buffer; sha256: string }>;
+  readonly #memory: LRUCache<string, InMemory>;
   readonly #running = new Map<string, SharedWork<Fetched>>();
+  /** Monotonic, by database: when its sources failed, or were asked without much hope. */
+  readonly #failedAtMs = new Map<string, number>();
+  /** Databases whose sources outlasted an asker's patience and have answered nothing since. */
+  readonly #slow = new Set<string>();
 
   constructor(deps: SumdbDeps) {
     this.#deps = deps;
@@ -61,43 +71,155 @@ export class SumdbService {
 
   /** Rejects with InvalidRequestError, SourcesFailure, or the abort reason. */
   async get(rest: string, context: RequestContext): Promise<BytesReply> {
-    const database = this.#databaseOf(rest);
-    const operation = rest.slice(database.name.length + 1);
-    if (operation === 'supported') return reply(Buffer.alloc(0), { kind: 'none' }, 'modferry');
-    const cache = this.#check(operation);
-    const kept = this.#memory.get(rest);
+    const asked = this.#read(rest);
+    const { operation, cache } = asked;
+    if (operation.kind === 'supported') return reply(Buffer.alloc(0), cache, 'modferry');
     // A full tile never changes: asking again for it could only bring a wrong one.
     const isFinal = cache.kind === 'immutable';
-    if (kept !== undefined && (isFinal || !context.revalidate)) {
-      return reply(kept.body, cache, 'store', kept.sha256);
+    const inMemory = this.#memory.get(rest);
+    if (inMemory !== undefined && (isFinal || !context.revalidate)) {
+      return reply(inMemory.body, cache, 'store', inMemory.sha256);
     }
-    if (context.storedOnly) throw new SourcesFailure('not_fetched', `${rest}: not kept here`);
-    let work = this.#running.get(rest);
-    if (work === undefined || work.cancelled) {
-      const started: SharedWork<Fetched> = new SharedWork((signal) =>
-        this.#fetchAndKeep(database, rest, operation, isFinal, { ...context, signal }).finally(() => {
-          if (this.#running.get(rest) === started) this.#running.delete(rest);
-        }),
-      );
-      work = started;
-      this.#running.set(rest, started);
+    const isOffline = this.#deps.isOffline();
+    const kept = await this.#kept(asked);
+    const young = kept === undefined ? 0 : this.#stillYoungMs(operation, kept);
+    if (kept !== undefined && (isFinal || (young > 0 && !context.revalidate))) {
+      return reply(kept.body, cache, 'store', this.#remember(asked, kept.body, young).sha256);
     }
-    const answer = await work.join(context.signal);
-    return reply(answer.body, cache, `upstream:${answer.source}`);
+    if (isOffline || context.storedOnly) {
+      if (kept === undefined) throw notStored(`/sumdb/${rest}`, isOffline);
+      return reply(kept.body, cache, 'store');
+    }
+    if (kept !== undefined && !this.#isWorthWaiting(asked, context)) return reply(kept.body, cache, 'store');
+    const answer =
+      kept === undefined
+        ? await this.#work(asked, context).join(context.signal)
+        : await this.#fetchedOrKept(asked, kept, context);
+    return reply(answer.body, cache, answer.source);
   }
 
-  async #fetchAndKeep(
-    database: SumdbEntry,
-    rest: string,
-    operation: string,
-    isFinal: boolean,
-    context: RequestContext,
-  ): Promise<Fetched> {
-    const answer = await this.#fetch(database, rest, operation, context);
-    const kept = { body: answer.body, sha256: sha256Of(answer.body) };
-    if (isFinal) this.#memory.set(rest, kept);
-    else if (operation.startsWith('lookup/')) this.#memory.set(rest, kept, { ttl: lookupKeptMs });
-    return answer;
+  /** What is kept where the sources fail or outlast the asker's patience. */
+  async #fetchedOrKept(asked: Asked, kept: KeptSumdb, context: RequestContext): Promise<Fetched> {
+    const work = this.#work(asked, context);
+    // It goes on behind the reply of an asker whose patience ends.
+    work.join().catch(() => {});
+    const instead = { body: kept.body, source: 'store' };
+    const late = Promise.withResolvers<Fetched>();
+    const timer = this.#deps.clock.setTimeout(() => {
+      this.#failed(asked.name);
+      this.#slow.add(asked.name);
+      late.resolve(instead);
+    }, this.#deps.patienceMs());
+    try {
+      return await raceAbort(Promise.race([work.promise, late.promise]), context.signal);
+    } catch (error) {
+      if (context.signal.aborted || !(error instanceof SourcesFailure)) throw error;
+      return instead;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #work(asked: Asked, context: RequestContext): SharedWork<Fetched> {
+    const { rest } = asked;
+    const running = this.#running.get(rest);
+    if (running !== undefined && !running.cancelled) return running;
+    const started: SharedWork<Fetched> = new SharedWork((signal) =>
+      this.#fetchAndKeep(asked, { ...context, signal }).finally(() => {
+        if (this.#running.get(rest) === started) this.#running.delete(rest);
+      }),
+    );
+    this.#running.set(rest, started);
+    return started;
+  }
+
+  async #fetchAndKeep(asked: Asked, context: RequestContext): Promise<Fetched> {
+    const { name, text, operation } = asked;
+    try {
+      const answer = await askSumdb(this.#deps, asked, context);
+      this.#failedAtMs.delete(name);
+      this.#slow.delete(name);
+      if (asked.cache.kind === 'immutable') this.#remember(asked, answer.body, 0);
+      else if (operation.kind === 'lookup') this.#remember(asked, answer.body, lookupKeptMs);
+      // A disk that does not take it is no failure of the request.
+      this.#deps.store.keepSumdb(name, text, answer.body).catch(() => {});
+      return answer;
+    } catch (error) {
+      // An absence is an answer: the database was reached.
+      if (error instanceof SourcesFailure && !error.isAbsence && !context.signal.aborted) {
+        this.#failed(name);
+      }
+      throw error;
+    }
+  }
+
+  /** `forMs` 0: as long as there is room. */
+  #remember({ rest }: Asked, body: Buffer, forMs: number): InMemory {
+    const entry = { body, sha256: sha256Of(body) };
+    this.#memory.set(rest, entry, forMs > 0 ? { ttl: forMs } : {});
+    return entry;
+  }
+
+  /** From the store; a partial tile also out of the full one, which begins with the same hashes. */
+  async #kept({ name, text, operation }: Asked): Promise<KeptSumdb | undefined> {
+    const { store } = this.#deps;
+    const exact = await store.keptSumdb(name, text).catch(() => undefined);
+    // The disk may have garbled it: a tile that is kept for good must not be wrong for good.
+    if (exact !== undefined && wrongShape(operation, exact.body) === undefined) return exact;
+    if (operation.kind !== 'tile' || operation.full === undefined || operation.hashBytes === undefined) {
+      return undefined;
+    }
+    const full = await store.keptSumdb(name, operation.full).catch(() => undefined);
+    if (full === undefined || full.body.length < operation.hashBytes) return undefined;
+    return { ...full, body: full.body.subarray(0, operation.hashBytes) };
+  }
+
+  /** How long a kept lookup still answers without asking; 0 for what must be asked again. */
+  #stillYoungMs(operation: SumdbOperation, kept: KeptSumdb): number {
+    if (operation.kind !== 'lookup') return 0;
+    return Math.max(0, kept.keptAtMs + lookupKeptMs - this.#deps.clock.now());
+  }
+
+  /** For who has something kept: false while the sources have just failed or cannot be expected to answer. */
+  #isWorthWaiting(asked: Asked, context: RequestContext): boolean {
+    const failedAtMs = this.#failedAtMs.get(asked.name) ?? Number.NEGATIVE_INFINITY;
+    if (this.#deps.clock.monotonic() - failedAtMs < failurePauseMs) return false;
+    const mayAnswer = this.#deps.mayAnswer();
+    if (mayAnswer && !this.#slow.has(asked.name)) return true;
+    // The database's own address is no upstream and may be well although they are not.
+    if (mayAnswer || asked.direct !== undefined) {
+      this.#failed(asked.name);
+      this.#work(asked, context)
+        .join()
+        .catch(() => {});
+    }
+    return false;
+  }
+
+  #failed(name: string): void {
+    this.#failedAtMs.set(name, this.#deps.clock.monotonic());
+  }
+
+  /** Throws InvalidRequestError, or SourcesFailure for a database or module that is not passed through. */
+  #read(rest: string): Asked {
+    const { name, direct } = this.#databaseOf(rest);
+    const text = rest.slice(name.length + 1);
+    const operation = parseSumdbOperation(text);
+    if (operation.kind === 'lookup' && this.#deps.isPrivate(operation.path)) {
+      throw new SourcesFailure(
+        'not_fetched',
+        `${operation.path} is private here and is never looked up in a checksum database; set GONOSUMDB for it`,
+      );
+    }
+    const isFinal = operation.kind === 'tile' && operation.full === undefined;
+    return {
+      name,
+      direct,
+      rest,
+      text,
+      operation,
+      cache: { kind: isFinal ? 'immutable' : 'none' },
+    };
   }
 
   #databaseOf(rest: string): SumdbEntry {
@@ -112,118 +234,6 @@ export class SumdbService {
       `this checksum database is not passed through here (allowed: ${databases.map(({ name }) => name).join(', ') || 'none'}); add it with --sumdb`,
     );
   }
-
-  #check(operation: string): CachePolicy {
-    if (operation === 'latest') return { kind: 'none' };
-    if (operation.startsWith('lookup/')) {
-      const wanted = operation.slice('lookup/'.length);
-      const at = wanted.indexOf('@');
-      if (at < 0) throw new InvalidRequestError('invalid_request', 'a lookup is MODULE@VERSION');
-      const path = unescapePath(wanted.slice(0, at));
-      unescapeVersion(wanted.slice(at + 1));
-      if (this.#deps.isPrivate(path)) {
-        throw new SourcesFailure(
-          'not_fetched',
-          `${path} is private here and is never looked up in a checksum database; set GONOSUMDB for it`,
-        );
-      }
-      return { kind: 'none' };
-    }
-    const tile = tileShape.exec(operation);
-    if (tile === null) {
-      throw new InvalidRequestError('invalid_request', 'expected supported, latest, lookup/… or tile/…');
-    }
-    return tile[1] === undefined ? { kind: 'immutable' } : { kind: 'none' };
-  }
-
-  async #fetch(
-    database: SumdbEntry,
-    rest: string,
-    operation: string,
-    context: RequestContext,
-  ): Promise<{ body: Buffer; source: string }> {
-    const failures: SourcesFailure[] = [];
-    const ways = [
-      { plan: this.#deps.plan(), target: `/sumdb/${escapeTarget(rest)}` },
-      ...(database.direct === undefined
-        ? []
-        : [{ plan: this.#deps.directPlan(database.direct), target: `/${escapeTarget(operation)}` }]),
-    ];
-    for (const way of ways) {
-      try {
-        return await this.#walk(way.plan, way.target, rest, operation, context);
-      } catch (error) {
-        if (!(error instanceof SourcesFailure)) throw error;
-        failures.push(error);
-      }
-    }
-    const outcomes = failures.flatMap((failure) => failure.outcomes);
-    throw failureOf(outcomes, {
-      path: rest as ModulePath,
-      // A 404 here sends the client elsewhere for good: it must not hide that another way failed.
-      knownToExist: true,
-      isPrivate: false,
-      hint: undefined,
-      what: `/sumdb/${rest}`,
-    });
-  }
-
-  async #walk(
-    plan: Plan,
-    target: string,
-    rest: string,
-    operation: string,
-    context: RequestContext,
-  ): Promise<{ body: Buffer; source: string }> {
-    const walk = new Walk({
-      plan,
-      target,
-      answerClass: 'meta',
-      signal: context.signal,
-      clock: this.#deps.clock,
-      requestId: context.id,
-      via: context.via,
-    });
-    try {
-      for (;;) {
-        const answer = await walk.next();
-        if (answer === undefined) throw new SourcesFailure('failed', rest, walk.outcomes);
-        try {
-          const body = await readBody(answer, answerLimitBytes);
-          refuseWrongShape(answer.upstream, operation, body);
-          return { body, source: answer.upstream };
-        } catch (error) {
-          if (context.signal.aborted) throw error;
-          walk.refuse(answer, error instanceof UpstreamError ? error.code : 'refused', messageOf(error));
-        }
-      }
-    } finally {
-      walk.close();
-    }
-  }
-}
-
-/**
- * Refuses what cannot be an answer of a checksum database, such as a captive portal's page: kept as a tile it would
- * fail every client's verification. Whether the hashes are true is the client's to verify.
- */
-function refuseWrongShape(source: string, operation: string, body: Buffer): void {
-  const tile = /^tile\/(\d+)\/(\d+|data)\/.*?(?:\.p\/(\d+))?$/.exec(operation);
-  if (tile !== null && tile[2] !== 'data') {
-    const hashes = tile[3] === undefined ? 2 ** Number(tile[1]) : Number(tile[3]);
-    if (body.length !== hashes * 32) {
-      throw new UpstreamError(source, 'refused', `a tile of ${body.length} bytes instead of ${hashes * 32}`);
-    }
-  } else if (operation.startsWith('lookup/') && !/^\d+\n\S+ \S+ h1:/.test(body.toString('latin1', 0, 8192))) {
-    throw new UpstreamError(source, 'refused', 'its answer is no record of a checksum database');
-  } else if (operation === 'latest' && !body.includes(' database tree\n')) {
-    throw new UpstreamError(source, 'refused', 'its answer is no tree head');
-  }
-}
-
-/** `rest` was decoded once on the way in; only what the checks let through is here, and `!` needs no escape. */
-function escapeTarget(rest: string): string {
-  return rest.split('/').map(encodeURIComponent).join('/');
 }
 
 function reply(body: Buffer, cache: CachePolicy, source: string, sha256 = sha256Of(body)): BytesReply {

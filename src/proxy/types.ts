@@ -3,8 +3,9 @@
  * kept; `http/` turns it into status, headers and a body.
  */
 
+import type { Follower } from '../ingest/follower.ts';
+import type { OpenBody } from '../ingest/growing-body.ts';
 import type { PassThrough } from '../ingest/pass-through.ts';
-import type { Follower, OpenBody } from '../ingest/zip-fill.ts';
 import type { ArtifactFile } from '../store/store.ts';
 
 /** All in milliseconds (ruling 7). */
@@ -44,6 +45,8 @@ export interface RequestContext {
   readonly revalidate: boolean;
   /** The client cannot take a body that may still break, or needs it whole: HEAD, Range, HTTP/1.0. */
   readonly wholeOnly: boolean;
+  /** A child modferry that verifies by itself (ruling 20): bytes need not be held until they are verified here. */
+  readonly noHold: boolean;
   /** Modferries this request has passed through, oldest first; sent on so that a circle is noticed. */
   readonly via: readonly string[];
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Page } from '../http/handler.ts';
 import { homePage, visibleHost } from '../http/home-page.ts';
 import type { PageName } from '../http/route.ts';
+import { hopHeaders } from '../upstream/parent-headers.ts';
 
 export interface PageFacts {
   readonly version: string;
@@ -10,6 +11,8 @@ export interface PageFacts {
   fallbackUrl(): string;
   privatePatterns(): readonly string[];
   isReady(): Promise<{ ready: boolean; reason: string }>;
+  /** How long this node may need to change its source before its first byte. Default: not told. */
+  failoverMs(): number;
 }
 
 const text = 'text/plain; charset=utf-8';
@@ -36,6 +39,7 @@ export function makePages(
           status: ready ? 200 : 503,
           contentType: text,
           body: `${reason}\n`,
+          headers: readyHeaders(facts, ready),
         }));
       case 'version':
         return {
@@ -46,5 +50,15 @@ export function makePages(
       default:
         return { status: 200, contentType: text, body: 'User-agent: *\nDisallow: /\n' };
     }
+  };
+}
+
+/** What a child modferry reads of its parent here (ruling 20). */
+function readyHeaders(facts: PageFacts, ready: boolean): Record<string, string> {
+  const failoverMs = facts.failoverMs();
+  return {
+    [hopHeaders.version]: facts.version,
+    [hopHeaders.failover]: String(Math.ceil(failoverMs)),
+    ...(ready ? {} : { [hopHeaders.cause]: 'draining' }),
   };
 }

@@ -6,38 +6,24 @@ import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Config } from '../config/snapshot.ts';
-import { parseModulePath } from '../gomod/module-path.ts';
-import type { ModulePath, Version } from '../gomod/types.ts';
-import { parseCanonicalVersion } from '../gomod/version.ts';
+import type { Controls, HealthEvents } from '../health/types.ts';
 import { AccessLog } from '../http/access-log.ts';
 import { type AdminSocket, listenAdmin } from '../http/admin.ts';
 import { BufferPool } from '../http/buffer-pool.ts';
 import { Handler } from '../http/handler.ts';
-import { HotCache } from '../http/hot-cache.ts';
 import { type Listening, listen } from '../http/server.ts';
-import { Ingest, nameOf } from '../ingest/ingest.ts';
-import { type IngestEvents, SourcesFailure } from '../ingest/types.ts';
+import type { IngestEvents } from '../ingest/types.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
-import { ModferryError, messageOf } from '../lib/errors.ts';
+import { messageOf } from '../lib/errors.ts';
 import { EventBus } from '../lib/event-bus.ts';
-import { ArtifactService } from '../proxy/artifact-service.ts';
-import { LatestService } from '../proxy/latest-service.ts';
-import { ListService } from '../proxy/list-service.ts';
-import { LookAhead } from '../proxy/look-ahead.ts';
-import { NegativeCache } from '../proxy/negative-cache.ts';
-import { Proxy } from '../proxy/proxy.ts';
-import { QueryService } from '../proxy/query-service.ts';
-import type { Windows } from '../proxy/revalidating.ts';
-import { SumdbService } from '../proxy/sumdb-service.ts';
-import type { RequestContext } from '../proxy/types.ts';
-import { ZipMemory } from '../proxy/zip-memory.ts';
 import { type FsStore, openFsStore } from '../store/fs/fs-store.ts';
 import { logEvents } from '../telemetry/event-log.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { GoEnv, OwnAddress } from '../upstream/decide-upstreams.ts';
-import { type Plan, plainPlan } from '../upstream/plan.ts';
-import type { AnswerClass, Upstream } from '../upstream/types.ts';
-import { ZipVerifier } from '../zip/verify-pool.ts';
+import { adminActions } from './admin-actions.ts';
+import { Answering } from './answering.ts';
+import { LastFetches } from './last-fetches.ts';
+import { Mirrors } from './mirrors.ts';
 import { makePages } from './pages.ts';
 import { buildUpstreamSet, type UpstreamSet } from './upstream-set.ts';
 
@@ -82,15 +68,10 @@ export class Service {
   readonly #store: FsStore;
   readonly #instanceId: string;
   readonly #events = new EventBus<IngestEvents>();
-  readonly #verifier: ZipVerifier;
-  readonly #ingest: Ingest;
-  readonly #lists: ListService;
-  readonly #latest: LatestService;
-  readonly #queries: QueryService;
-  readonly #lookAhead: LookAhead;
-  readonly #negatives: NegativeCache;
-  readonly #zips: ZipMemory;
-  readonly #hot: HotCache;
+  readonly #health = new EventBus<HealthEvents>();
+  readonly #mirrors: Mirrors;
+  readonly #lastFetches: LastFetches;
+  readonly #answering: Answering;
   readonly #accessLog: AccessLog;
   readonly #handler: Handler;
   readonly #dataDir: string;
@@ -122,102 +103,37 @@ export class Service {
     this.#dataDir = facts.dataDir;
     this.#ownAddresses = facts.ownAddresses;
     this.#startedAtMs = clock.now();
-    this.#verifier = new ZipVerifier({ threads: 1 });
-    this.#negatives = new NegativeCache(clock);
-    this.#zips = new ZipMemory(config.memory.hotZipBytes, config.memory.hotZipMaxItemBytes);
-    this.#hot = new HotCache(config.memory.hotSmallBytes);
-    const sources = {
-      plan: (path: ModulePath, answerClass: AnswerClass) => this.#plan(this.#upstreamsFor(path), answerClass),
-      isPrivate: (path: ModulePath) => this.#set.isPrivate(path),
-      absenceHint: () => this.#absenceHint(),
-      pathIsKnown: (path: ModulePath) => this.#pathIsKnown(path),
-      onChanged: (path: ModulePath) => this.#hot.forgetMutable(path),
-    };
-    this.#ingest = new Ingest({
-      ...sources,
+    this.#mirrors = new Mirrors(
+      {
+        clock,
+        random: Math.random,
+        events: this.#health,
+        dataDir: facts.dataDir,
+        config: () => this.#config,
+        onControls: (before, after) => this.#controlsChanged(before, after),
+      },
+      set,
+    );
+    this.#lastFetches = new LastFetches(this.#events, clock);
+    this.#answering = new Answering({
       clock,
       store,
-      verifier: this.#verifier,
       events: this.#events,
-      options: () => ingestOptions(this.#config),
-      knownToExist: (key) => this.#knownToExist(key.path, key.version),
-      shareInMemoryBytes: config.memory.hotZipMaxItemBytes,
-    });
-    const current = (): Config => this.#config;
-    // Read at each use, so that a reload changes them.
-    const limits = {
-      infoBytes: () => current().ingest.limits.infoBytes,
-      listBytes: () => current().ingest.limits.listBytes,
-    };
-    this.#lists = new ListService({
-      ...sources,
-      clock,
-      store,
-      windows: (path) => this.#windows(path, this.#config.freshness.listMs),
-      limits,
-    });
-    this.#lookAhead = new LookAhead({
-      ingest: this.#ingest,
-      store,
-      options: () => this.#config.lookAhead,
-      allowed: (path) => !this.#set.isPrivate(path) && this.#set.upstreams.length > 0,
-    });
-    const artifacts = new ArtifactService({
-      ingest: this.#ingest,
-      store,
-      lists: this.#lists,
-      lookAhead: this.#lookAhead,
-      negatives: this.#negatives,
-      zips: this.#zips,
-      freshness: () => this.#config.freshness,
-      requireSources: (path) => this.#requireSources(path),
-      onWithdrawn: (path, version, source) => this.#events.emit('withdrawn', { path, version, source }),
-    });
-    this.#latest = new LatestService({
-      ...sources,
-      limits,
-      clock,
-      store,
-      lists: this.#lists,
-      windows: (path) => this.#windows(path, this.#config.freshness.listMs),
-      artifact: (path, version, ext, signal) => artifacts.bytes({ path, version, ext }, innerContext(signal)),
-    });
-    this.#queries = new QueryService({
-      ...sources,
-      limits,
-      clock,
-      store,
-      windows: (path) => this.#windows(path, this.#config.freshness.queryMs),
-    });
-    const sumdb = new SumdbService({
-      clock,
-      databases: () => this.#set.sumdbs,
-      plan: () => this.#plan(this.#set.upstreams, 'meta'),
-      directPlan: (direct) => this.#plan([direct], 'meta'),
-      isPrivate: (path) => this.#set.isOutsideSumdb(path),
-    });
-    const proxy = new Proxy({
-      clock,
-      artifacts,
-      lists: this.#lists,
-      latest: this.#latest,
-      queries: this.#queries,
-      sumdb,
-      negatives: this.#negatives,
-      freshness: () => this.#config.freshness,
-      isPrivate: (path) => this.#set.isPrivate(path),
-      requireSources: (path) => this.#requireSources(path),
+      mirrors: this.#mirrors,
+      config: () => this.#config,
+      set: () => this.#set,
     });
     this.#accessLog = new AccessLog(config.log.access, clock, input.writeAccess);
     this.#handler = new Handler({
       clock,
-      proxy,
-      hot: this.#hot,
+      proxy: this.#answering.proxy,
+      hot: this.#answering.hot,
       accessLog: this.#accessLog,
       pool: new BufferPool(),
       instanceId: facts.instanceId,
       pathPrefix: config.pathPrefix,
       idleWriteMs: config.server.idleWriteTimeoutMs,
+      version: input.version,
       negativeMaxAgeS: () => Math.floor(this.#config.freshness.negativeListMs / 1000),
       page: makePages({
         version: input.version,
@@ -225,27 +141,12 @@ export class Service {
         fallbackUrl: () => this.#listening?.urls[0] ?? 'http://localhost:8080',
         privatePatterns: () => this.#set.privatePatterns,
         isReady: () => this.#isReady(),
+        failoverMs: () => this.#config.timeouts.firstByteMs.meta + 1_000,
       }),
       onUnexpected: (error, id) =>
         log.error({ id, reason: messageOf(error), err: error }, 'a request failed unexpectedly'),
     });
     logEvents(this.#events, log, clock);
-    this.#events.on('published', ({ key }) => {
-      this.#hot.forgetMutable(key.path);
-      this.#negatives.forget(key.path);
-      this.#lists.restore(key.path, key.version);
-    });
-    this.#events.on('conflict', ({ key }) => {
-      this.#hot.clear();
-      this.#zips.forget(nameOf(key));
-    });
-    this.#events.on('withheld', ({ key }) => this.#zips.forget(nameOf(key)));
-    for (const failed of ['passedThrough', 'publishFailed'] as const) {
-      this.#events.on(failed, ({ key }) => {
-        if (key.ext === 'zip') this.#zips.forget(nameOf(key));
-      });
-    }
-    store.onPurge((event) => this.#purged(event.path, event.version));
   }
 
   /** Opens the store, finds the upstreams, listens. Rejects with a ModferryError that says what to do. */
@@ -271,6 +172,7 @@ export class Service {
       });
       const service = new Service(input, store, set, { instanceId, dataDir, ownAddresses });
       try {
+        await service.#mirrors.open();
         await service.#listen();
       } catch (error) {
         await service.#closeParts();
@@ -308,10 +210,9 @@ export class Service {
     const kept = Object.fromEntries(fixedKeys.map((key) => [key, this.#config[key]]));
     this.#config = { ...config, ...kept };
     this.#set = set;
+    this.#mirrors.adopt(set);
     this.#revision += 1;
-    // What may be answered, and by whom, may have changed: ready answers are made anew.
-    this.#hot.clear();
-    this.#negatives.clear();
+    this.#answering.forgetAnswers();
     this.#input.log.level = config.log.level;
     this.#accessLog.mode = config.log.access;
     for (const warning of set.warnings) this.#input.log.warn({ reason: warning }, 'configuration warning');
@@ -341,6 +242,7 @@ export class Service {
   async status(): Promise<object> {
     const space = await this.#store.space().catch(() => undefined);
     const memory = process.memoryUsage();
+    const { controls } = this.#mirrors;
     return {
       version: this.#input.version,
       instance: this.#instanceId,
@@ -350,27 +252,20 @@ export class Service {
       urls: this.#listening?.urls ?? [],
       draining: this.#draining,
       store: { description: this.#store.description, ...space },
-      upstreams: this.#set.upstreams.map(({ name, isPrivate, stopsOnError }) => ({
-        name,
-        private: isPrivate,
-        stopsOnError,
-      })),
+      mode: { mode: controls.mode, untilMs: controls.modeUntilMs ?? null },
+      isFrozen: controls.isFrozen,
+      strategy: this.#config.strategy,
+      upstreams: this.#mirrors.figures(),
       upstreamOrigin: this.#set.origin,
-      fills: this.#ingest.activeFills,
-      lookAhead: this.#lookAhead.counts,
-      memory: { rssBytes: memory.rss, hotSmallBytes: this.#hot.bytes, hotZipBytes: this.#zips.bytes },
+      fills: this.#answering.ingest.activeFills,
+      lookAhead: this.#answering.lookAhead.counts,
+      memory: {
+        rssBytes: memory.rss,
+        hotSmallBytes: this.#answering.hot.bytes,
+        hotZipBytes: this.#answering.zips.bytes,
+      },
       accessLinesDropped: this.#accessLog.dropped,
     };
-  }
-
-  async purge(ask: { module: string; version?: string }): Promise<object> {
-    const path = parseModulePath(ask.module);
-    if (ask.version === undefined) return this.#store.purge({ path });
-    const version = parseCanonicalVersion(path, ask.version);
-    if (version === undefined) {
-      throw new ModferryError('invalid_version', `"${ask.version}" is not a canonical version of ${path}`);
-    }
-    return this.#store.purge({ path, version });
   }
 
   async #listen(): Promise<void> {
@@ -399,11 +294,17 @@ export class Service {
       adminSocket === 'auto' ? join(folder as string, 'admin.sock') : resolve(this.#input.cwd, adminSocket);
     try {
       await mkdir(resolve(path, '..'), { recursive: true });
-      this.#admin = await listenAdmin(path, {
-        status: () => this.status(),
-        purge: (ask) => this.purge(ask),
-        reload: () => this.#input.reload(),
-      });
+      this.#admin = await listenAdmin(
+        path,
+        adminActions({
+          status: () => this.status(),
+          reload: () => this.#input.reload(),
+          store: this.#store,
+          mirrors: this.#mirrors,
+          answering: this.#answering,
+          lastFetches: this.#lastFetches,
+        }),
+      );
     } catch (error) {
       // A path too long for a socket, or a file system without them: everything else works.
       this.#input.log.warn({ path, reason: messageOf(error) }, 'no admin socket');
@@ -415,7 +316,7 @@ export class Service {
       urls: (this.#listening?.urls ?? []).map((url) => `${url}${this.#config.pathPrefix}`),
       storeText: this.#store.description,
       downloadFolder: join(this.#dataDir, 'download'),
-      upstreamNames: this.#set.upstreams.map(({ name }) => name),
+      upstreamNames: this.#set.members.map(({ upstream }) => upstream.name),
       upstreamOrigin: this.#set.origin,
       end: this.#set.end,
       warnings: [...this.#store.warnings, ...this.#set.warnings],
@@ -433,10 +334,9 @@ export class Service {
   }
 
   async #closeParts(): Promise<void> {
-    this.#lookAhead.close();
-    await this.#ingest.close();
+    this.#mirrors.close();
+    await this.#answering.close();
     await this.#admin?.close();
-    await this.#verifier.close();
     await this.#set.close();
     for (const [set, timer] of this.#retired) {
       timer.cancel();
@@ -444,6 +344,13 @@ export class Service {
     }
     await this.#store.close();
     await this.#accessLog.flush();
+  }
+
+  #controlsChanged(before: Controls, after: Controls): void {
+    if (before.mode !== after.mode) {
+      // Ready answers were made under the other mode.
+      this.#answering.forgetAnswers();
+    }
   }
 
   #sleep(ms: number): Promise<void> {
@@ -462,85 +369,4 @@ export class Service {
     const reason = (await this.#probe.writable) ? 'ready' : 'ready (store is read-only or full)';
     return { ready: true, reason };
   }
-
-  #plan(upstreams: readonly Upstream[], answerClass: AnswerClass): Plan {
-    const { firstByteMs, lastHopeMs } = this.#config.timeouts;
-    return plainPlan({ upstreams, answerClass, firstByteMs: firstByteMs[answerClass], lastHopeMs });
-  }
-
-  #upstreamsFor(path: ModulePath): readonly Upstream[] {
-    const { upstreams, isPrivate } = this.#set;
-    return isPrivate(path) ? upstreams.filter((upstream) => upstream.isPrivate) : upstreams;
-  }
-
-  #requireSources(path: ModulePath): void {
-    if (this.#upstreamsFor(path).length > 0) return;
-    if (this.#set.isPrivate(path)) {
-      throw new SourcesFailure(
-        'not_fetched',
-        `${path} is private here and no private upstream is configured; it is never asked of a public one`,
-      );
-    }
-    const hint = this.#absenceHint();
-    throw new SourcesFailure(
-      'not_fetched',
-      `${path}: no upstream is configured, only what is stored is served${hint === undefined ? '' : ` (${hint})`}`,
-    );
-  }
-
-  /** Ruling 4: `direct` is not ours yet; the client's own list goes on there. */
-  #absenceHint(): string | undefined {
-    return this.#set.end === 'direct' ? "direct is the client's own next entry" : undefined;
-  }
-
-  /** Ruling 1 speaks of the path: seen to exist when any source has listed it or something of it is stored. */
-  async #pathIsKnown(path: ModulePath): Promise<boolean> {
-    if (await this.#lists.isKnown(path)) return true;
-    const stored = await this.#store.completeVersions(path).catch(() => []);
-    return stored.length > 0;
-  }
-
-  async #knownToExist(path: ModulePath, version: Version): Promise<boolean> {
-    for (const ext of ['info', 'mod', 'zip'] as const) {
-      if (await this.#store.has({ path, version, ext }).catch(() => false)) return true;
-    }
-    return this.#pathIsKnown(path);
-  }
-
-  #windows(path: string, publicFreshMs: number): Windows {
-    const { privateMs, staleWhileRevalidateMs, staleIfErrorMs } = this.#config.freshness;
-    return {
-      freshMs: this.#set.isPrivate(path) ? privateMs : publicFreshMs,
-      staleMs: staleWhileRevalidateMs,
-      errorMs: staleIfErrorMs,
-    };
-  }
-
-  #purged(path: ModulePath, version: Version | undefined): void {
-    this.#hot.clear();
-    this.#zips.forget(version === undefined ? `${path}@` : `${path}@${version}.`);
-    this.#negatives.forget(path);
-    this.#lists.forget(path);
-    this.#latest.forget(path);
-    this.#queries.forget(path);
-    this.#lookAhead.forget();
-  }
-}
-
-function ingestOptions(config: Config) {
-  const { ingest, timeouts } = config;
-  return {
-    holdMs: ingest.holdMs,
-    tailBytes: ingest.tailBytes,
-    firstByteMs: timeouts.firstByteMs,
-    lastHopeMs: timeouts.lastHopeMs,
-    limits: ingest.limits,
-    concurrency: ingest.concurrency,
-    passThroughMemoryBytes: ingest.passThroughMemoryBytes,
-  };
-}
-
-/** A request of our own making, e.g. the go.mod that decides @latest. */
-function innerContext(signal: AbortSignal): RequestContext {
-  return { id: 'inner', client: '', signal, storedOnly: false, revalidate: false, wholeOnly: true, via: [] };
 }

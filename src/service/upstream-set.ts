@@ -7,7 +7,7 @@ import { homedir, hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Config, ServerEntry } from '../config/snapshot.ts';
 import { compilePatterns } from '../gomod/module-pattern.ts';
-import { proxyRule } from '../outbound/proxy-rule.ts';
+import { bareUrl } from '../outbound/network-address.ts';
 import type { SumdbEntry } from '../proxy/sumdb-service.ts';
 import { authFromUrl, type UpstreamAuth } from '../upstream/credentials.ts';
 import {
@@ -19,13 +19,26 @@ import {
   type UpstreamDecision,
 } from '../upstream/decide-upstreams.ts';
 import { type GoproxyEnd, parseGoproxy, stopsOnError } from '../upstream/goproxy-list.ts';
-import { createHttpUpstream } from '../upstream/http-upstream.ts';
+import { createHttpUpstream, type HttpUpstreamOptions } from '../upstream/http-upstream.ts';
 import { askGo } from '../upstream/machine-settings.ts';
 import { loadNetrc, type NetrcEntry, netrcAuth } from '../upstream/netrc.ts';
 import type { Upstream } from '../upstream/types.ts';
+import { OutboundRules } from './outbound-rules.ts';
+
+/** One upstream with what its order and its probes depend on. */
+export interface UpstreamMember {
+  readonly upstream: Upstream;
+  /** Without credentials. */
+  readonly url: string;
+  readonly level: number;
+  readonly weight: number;
+  readonly probe: ServerEntry['probe'];
+  /** How it is reached, for whoever asks it in another way. Holds its credentials. */
+  readonly options: HttpUpstreamOptions;
+}
 
 export interface UpstreamSet {
-  readonly upstreams: readonly Upstream[];
+  readonly members: readonly UpstreamMember[];
   /** What stands behind the servers in GOPROXY syntax: the client's own next entry, or nothing. */
   readonly end: GoproxyEnd;
   readonly isPrivate: (path: string) => boolean;
@@ -49,6 +62,8 @@ export interface UpstreamSetInput {
   readonly ownAddresses: readonly OwnAddress[];
   /** Asked ahead of time; default: asked now. */
   readonly goEnv?: Promise<GoEnv | undefined>;
+  /** True: the list is not kept in the data folder for later starts. Default false. */
+  readonly isReadOnly?: boolean;
 }
 
 interface Wanted {
@@ -83,23 +98,38 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
   const machine = machinePatterns(decision, goEnv !== undefined, saved, warnings);
   const isChosen = ['environment', 'go env', 'go default'].includes(decision.origin);
   const list = isChosen && decision.entries.length > 0 ? toSaved(decision) : parseSaved(saved);
-  await save(savedFile, {
-    ...(list ?? toSaved({ entries: [], end: 'none' })),
-    privatePatterns: machine.privatePatterns,
-    noSumdbPatterns: machine.noSumdbPatterns,
-  });
+  if (input.isReadOnly !== true) {
+    await save(savedFile, {
+      ...(list ?? toSaved({ entries: [], end: 'none' })),
+      privatePatterns: machine.privatePatterns,
+      noSumdbPatterns: machine.noSumdbPatterns,
+    });
+  }
   const privatePatterns = [...new Set([...config.privatePatterns, ...machine.privatePatterns])];
   const noSumdbPatterns = [...new Set([...privatePatterns, ...machine.noSumdbPatterns])];
   const names = new Set<string>();
-  const upstreams = wanted.map((one) => makeUpstream(one, input, nameFor(one, names)));
+  const rules = new OutboundRules(config, env);
+  const members = wanted.map((one) => {
+    const options = upstreamOptions(one, input, nameFor(one, names), rules);
+    return {
+      upstream: createHttpUpstream(options),
+      url: bareUrl(new URL(one.url)).href.replace(/\/+$/, ''),
+      level: one.server?.level ?? 1,
+      weight: one.server?.weight ?? 100,
+      probe: one.server?.probe,
+      options,
+    };
+  });
   const sumdbs = databases(config, decision.sumdb).map(({ name, url }) => ({
     name,
-    direct: makeUpstream({ url, stopsOnError: false, auth: undefined, server: undefined }, input, name),
+    direct: createHttpUpstream(
+      upstreamOptions({ url, stopsOnError: false, auth: undefined, server: undefined }, input, name, rules),
+    ),
   }));
-  const all = [...upstreams, ...sumdbs.map(({ direct }) => direct)];
+  const all = [...members.map(({ upstream }) => upstream), ...sumdbs.map(({ direct }) => direct)];
   const matches = compilePatterns(privatePatterns.join(','));
   return {
-    upstreams,
+    members,
     end,
     isPrivate: matches,
     isOutsideSumdb: compilePatterns(noSumdbPatterns.join(',')),
@@ -108,7 +138,7 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
     origin,
     warnings,
     close: async () => {
-      await Promise.all(all.map((upstream) => upstream.close()));
+      await Promise.all([...all.map((upstream) => upstream.close()), rules.close()]);
     },
   };
 }
@@ -196,18 +226,23 @@ function serverAuth(entry: ServerEntry): UpstreamAuth | undefined {
   return authFromUrl(new URL(entry.url));
 }
 
-function makeUpstream(wanted: Wanted, input: UpstreamSetInput, name: string): Upstream {
-  const { config, env } = input;
+function upstreamOptions(
+  wanted: Wanted,
+  input: UpstreamSetInput,
+  name: string,
+  rules: OutboundRules,
+): HttpUpstreamOptions {
+  const { config } = input;
   const { server } = wanted;
-  const setting = server?.proxy ?? 'env';
-  return createHttpUpstream({
+  return {
     name,
     url: wanted.url,
     isPrivate: server?.isPrivate ?? false,
     stopsOnError: wanted.stopsOnError,
     ...(wanted.auth === undefined ? {} : { auth: wanted.auth }),
-    proxy: proxyRule(typeof setting === 'string' ? setting : setting.reveal(), networkEnv(config, env)),
+    proxy: rules.ruleFor(server?.proxy ?? 'env'),
     caFile: server?.caFile ?? config.network.caFile,
+    clientCertificate: server?.clientCertificate,
     connectTimeoutMs: server?.timeouts.connectMs ?? config.timeouts.connectMs,
     bodyIdleMs: server?.timeouts.idleMs ?? config.timeouts.idleMs,
     firstByteMs: server?.timeouts.firstByteMs,
@@ -215,17 +250,6 @@ function makeUpstream(wanted: Wanted, input: UpstreamSetInput, name: string): Up
     maxConcurrent: server?.maxConnections ?? config.ingest.perUpstream,
     instanceId: input.instanceId,
     version: input.version,
-  });
-}
-
-/** The configuration's `network` section stands in for the environment's variables. */
-function networkEnv(config: Config, env: UpstreamSetInput['env']): Record<string, string | undefined> {
-  const { httpProxy, httpsProxy, noProxy } = config.network;
-  return {
-    ...env,
-    ...(httpProxy === undefined ? {} : { HTTP_PROXY: httpProxy.reveal() }),
-    ...(httpsProxy === undefined ? {} : { HTTPS_PROXY: httpsProxy.reveal() }),
-    ...(noProxy === undefined ? {} : { NO_PROXY: noProxy }),
   };
 }
 

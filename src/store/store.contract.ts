@@ -8,6 +8,7 @@ import { keepingContract } from './contract/keeping.ts';
 import type { StorePlace } from './contract/kit.ts';
 import { publishingContract } from './contract/publishing.ts';
 import { purgingContract } from './contract/purging.ts';
+import { sumdbContract } from './contract/sumdb.ts';
 
 /** Registers the suite. `makePlace` is called before each test. */
 export function storeContract(name: string, makePlace: () => Promise<StorePlace>): void {
@@ -16,5 +17,6 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
     keepingContract(makePlace);
     purgingContract(makePlace);
     claimingContract(makePlace);
+    sumdbContract(makePlace);
   });
 }

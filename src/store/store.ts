@@ -78,6 +78,16 @@ export interface MutableEntry {
 /** `list`, `latest`, or `query:NAME` (NAME unescaped). */
 export type MutableName = 'list' | 'latest' | `query:${string}`;
 
+/** Longest answer of a checksum database that is kept: a tile has 8 KiB, a lookup a few hundred bytes. */
+export const maxSumdbBytes = 1024 * 1024;
+
+/** An answer of a checksum database as it passed through. */
+export interface KeptSumdb {
+  readonly body: Buffer;
+  /** When it was kept last, milliseconds since the epoch. */
+  readonly keptAtMs: number;
+}
+
 /** The right to fill one artifact, shared between all processes on one folder (ruling 24). It only saves work. */
 export type Claim =
   | { readonly holder: 'us'; release(): Promise<void> }
@@ -139,6 +149,17 @@ export interface Store {
   readMutable(path: ModulePath, name: MutableName): Promise<MutableEntry | undefined>;
   /** Atomic replace; not fsynced (it can be asked for again). Rejects with StoreError. */
   writeMutable(path: ModulePath, name: MutableName, entry: MutableEntry): Promise<void>;
+  /**
+   * The kept answer of a checksum database: `name` as in `GOSUMDB` (`host` or `host/path`), `operation` as asked
+   * behind it (`latest`, `lookup/…`, `tile/…`, escaped by Go's rules). Undefined when absent, longer than
+   * `maxSumdbBytes`, or when the two are no such names.
+   */
+  keptSumdb(name: string, operation: string): Promise<KeptSumdb | undefined>;
+  /**
+   * Keeps one, atomically in place of an older one; not fsynced (it can be asked for again), purges leave it. False
+   * when it is not kept: longer than `maxSumdbBytes`, or names no file can safely be made of. Rejects with StoreError.
+   */
+  keepSumdb(name: string, operation: string, body: Buffer): Promise<boolean>;
   /** Removes artifacts, records, list line and mutable answers; tells every process on the folder within 1 s. */
   purge(event: PurgeEvent): Promise<{ removedVersions: number; removedBytes: number }>;
   /** Purges by this or any other process; one purge may be told twice. Returns the unsubscribe. */

@@ -1,8 +1,10 @@
-/** Writes what ingest tells into the log. Repeats of one disk trouble are one line, not one per request. */
-
+/** Writes what ingest and health tell into the log. Repeats of one disk trouble are one line, not one per request. */
+import type { HealthEvents } from '../health/types.ts';
 import type { IngestEvents } from '../ingest/types.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { EventBus } from '../lib/event-bus.ts';
+import { stateSeverity, switchSeverity } from './history-events.ts';
+import type { Severity } from './history-types.ts';
 import type { Logger } from './log.ts';
 
 const repeatAfterMs = 10_000;
@@ -23,6 +25,9 @@ export function logEvents(events: EventBus<IngestEvents>, log: Logger, clock: Cl
     }),
     events.on('refused', ({ key, source, reason }) => {
       log.warn({ ...asked(key), source, reason }, 'refused what a source sent');
+    }),
+    events.on('takeOver', ({ key, from, to, atByte, how, cause }) => {
+      log.warn({ ...asked(key), from, to, atByte, how, cause }, 'another upstream took over a zip');
     }),
     events.on('conflict', ({ key, source, storedSha256, offeredSha256 }) => {
       log.error(
@@ -45,6 +50,42 @@ export function logEvents(events: EventBus<IngestEvents>, log: Logger, clock: Cl
   return () => {
     for (const unsubscribe of unsubscribes) unsubscribe();
   };
+}
+
+/** Trouble of upstreams as warnings, recovery as information, single questions for debugging. Returns the unsubscribe. */
+export function logHealthEvents(events: EventBus<HealthEvents>, log: Logger): () => void {
+  const unsubscribes = [
+    events.on('state', ({ score, ...facts }) => {
+      log[levelOf(stateSeverity(facts.to))](
+        { ...facts, score: Math.round(score) },
+        'an upstream changed its state',
+      );
+    }),
+    events.on('breaker', (facts) => {
+      log[facts.to === 'open' ? 'warn' : 'info'](facts, 'a breaker changed its state');
+    }),
+    events.on('switched', (facts) => {
+      log[levelOf(switchSeverity(facts))](facts, 'the favourite upstream changed');
+    }),
+    events.on('rest', (facts) => log.warn(facts, 'an upstream asked for a pause')),
+    events.on('budgetSpent', (facts) => log.warn(facts, 'a budget is used up')),
+    events.on('avoided', ({ path, ...facts }) => {
+      log.info({ module: path, ...facts }, 'an upstream is asked last for a module');
+    }),
+    events.on('attempt', (facts) => log.debug(facts, 'asked an upstream')),
+    events.on('body', (facts) => log.debug(facts, 'read a body')),
+    events.on('probe', (facts) => log.debug(facts, 'probed an upstream')),
+    events.on('hedge', (facts) => log.debug(facts, 'asked another upstream as well')),
+    events.on('repeat', (facts) => log.debug(facts, 'asked an upstream again')),
+  ];
+  return () => {
+    for (const unsubscribe of unsubscribes) unsubscribe();
+  };
+}
+
+/** An upstream that is out is no fault of modferry: errors in the log are for what needs a hand here. */
+function levelOf(severity: Severity): 'info' | 'warn' {
+  return severity === 'info' ? 'info' : 'warn';
 }
 
 function asked(key: { path: string; version: string; ext: string }): object {

@@ -3,37 +3,23 @@
  * differences for the time after it. Texts are short, name no header and carry no secret.
  */
 import { messageOf } from '../lib/errors.ts';
-import { innerAddressCode } from '../outbound/dispatchers.ts';
-import type { OutboundProxy } from '../outbound/proxy-rule.ts';
+import { ConnectError, isTlsCode, tlsFault } from '../outbound/connect-error.ts';
+import { PacError } from '../outbound/pac-answer.ts';
 import { UpstreamError, type UpstreamErrorCode } from './types.ts';
 
 export interface ErrorPlace {
   readonly upstream: string;
   /** Up to the status line, or after it. */
   readonly phase: 'head' | 'body';
-  readonly proxy: OutboundProxy | undefined;
   readonly signal: AbortSignal;
 }
 
 const byCode: Readonly<Record<string, UpstreamErrorCode>> = {
-  ENOTFOUND: 'dns',
-  EAI_AGAIN: 'dns',
-  EAI_FAIL: 'dns',
-  EAI_NODATA: 'dns',
-  EAI_NONAME: 'dns',
-  ENODATA: 'dns',
-  ECONNREFUSED: 'connect',
-  EHOSTUNREACH: 'connect',
-  ENETUNREACH: 'connect',
-  EHOSTDOWN: 'connect',
-  ENETDOWN: 'connect',
-  EADDRNOTAVAIL: 'connect',
-  EACCES: 'connect',
-  EPERM: 'connect',
-  ETIMEDOUT: 'timeout',
-  UND_ERR_CONNECT_TIMEOUT: 'timeout',
   UND_ERR_HEADERS_TIMEOUT: 'timeout',
   UND_ERR_BODY_TIMEOUT: 'timeout',
+  ETIMEDOUT: 'reset',
+  EHOSTUNREACH: 'reset',
+  ENETUNREACH: 'reset',
   ECONNRESET: 'reset',
   EPIPE: 'reset',
   ECONNABORTED: 'reset',
@@ -41,28 +27,16 @@ const byCode: Readonly<Record<string, UpstreamErrorCode>> = {
   UND_ERR_HEADERS_OVERFLOW: 'protocol',
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'truncated',
   ERR_STREAM_PREMATURE_CLOSE: 'truncated',
-  UND_ERR_PRX_TLS: 'proxy',
-  UND_ERR_PRX_CONN: 'proxy',
-  EPROTO: 'tls',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'tls',
-  SELF_SIGNED_CERT_IN_CHAIN: 'tls',
-  HOSTNAME_MISMATCH: 'tls',
-  INVALID_CA: 'tls',
   // close() while a request was under way.
   UND_ERR_DESTROYED: 'aborted',
   UND_ERR_CLOSED: 'aborted',
-  [innerAddressCode]: 'redirect',
 };
 
 const texts: Partial<Record<UpstreamErrorCode, string>> = {
-  dns: 'its name could not be resolved',
-  connect: 'no connection',
-  tls: 'TLS failed',
   reset: 'the connection was closed before an answer',
   truncated: 'the body ended early',
   protocol: 'its answer is not valid HTTP',
   aborted: 'given up',
-  redirect: 'redirect refused',
 };
 
 /** UpstreamErrors pass through unchanged. */
@@ -70,12 +44,18 @@ export function classifyError(error: unknown, place: ErrorPlace): UpstreamError 
   if (error instanceof UpstreamError) return error;
   const { upstream, signal } = place;
   if (signal.aborted) return abortError(upstream, signal);
-  const codes = codesOf(error);
-  const code = withProxy(codeFor(codes, place), codes, place);
-  if (code === 'proxy') {
-    const text = `the outbound proxy ${place.proxy?.shown ?? ''} failed: ${messageOf(error, 120)}`;
-    return new UpstreamError(upstream, code, text, { cause: error });
+  // Making the connection failed: it says itself which step.
+  if (error instanceof ConnectError) {
+    const { message } = error;
+    if (error.code !== 'inner_address')
+      return new UpstreamError(upstream, error.code, message, { cause: error });
+    return new UpstreamError(upstream, 'redirect', `redirect refused (${message})`, { cause: error });
   }
+  if (error instanceof PacError) return new UpstreamError(upstream, 'proxy', error.message, { cause: error });
+  const codes = codesOf(error);
+  const code = codeFor(codes, place);
+  // What TLS tells after the handshake, e.g. that a client certificate is missing.
+  if (code === 'tls') return new UpstreamError(upstream, code, tlsFault(error).message, { cause: error });
   return new UpstreamError(upstream, code, textFor(code, codes, error, place), { cause: error });
 }
 
@@ -98,20 +78,11 @@ function codeFor(codes: readonly string[], place: ErrorPlace): UpstreamErrorCode
     if (place.phase === 'head' && code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') return 'protocol';
     const known = byCode[code];
     if (known !== undefined) return known;
-    if (/^(?:CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|CRL_|ERR_OSSL_)/.test(code)) return 'tls';
+    if (isTlsCode(code)) return 'tls';
     if (code.startsWith('HPE_')) return 'protocol';
     if (code === 'UND_ERR_ABORTED' || code === 'ABORT_ERR') return 'aborted';
   }
   return 'protocol';
-}
-
-/** Behind a proxy the only name looked up and the only address connected to are the proxy's. */
-function withProxy(code: UpstreamErrorCode, codes: readonly string[], place: ErrorPlace): UpstreamErrorCode {
-  if (place.proxy === undefined || place.phase === 'body') return code;
-  if (code === 'dns' || code === 'connect' || code === 'aborted') return 'proxy';
-  return codes.some((one) => one === 'UND_ERR_INVALID_ARG' || one.startsWith('UND_ERR_SOCKS5'))
-    ? 'proxy'
-    : code;
 }
 
 function textFor(
@@ -121,14 +92,12 @@ function textFor(
   place: ErrorPlace,
 ): string {
   if (code === 'timeout') {
-    if (place.phase === 'body') return 'the body stalled';
-    const isConnect = codes.includes('UND_ERR_CONNECT_TIMEOUT') || codes.includes('ETIMEDOUT');
-    return isConnect ? 'no connection in time' : 'no first byte in time';
+    return place.phase === 'body' ? 'the body stalled' : 'no first byte in time';
   }
   const text =
     place.phase === 'body' && code === 'reset' ? 'the connection was reset' : (texts[code] ?? code);
   const detail = codes[0] ?? messageOf(error, 120);
-  return `${text} (${code === 'tls' || code === 'redirect' ? messageOf(error, 160) : detail})`;
+  return `${text} (${detail})`;
 }
 
 /** Codes of the error, its causes and the errors it gathers, nearest first. Bounded: causes may be circular. */

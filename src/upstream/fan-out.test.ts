@@ -1,69 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FakeClock } from '../lib/fake-clock.ts';
-import { type FanOutOptions, fanOut } from './fan-out.ts';
-import { plainPlan } from './plan.ts';
-import { type Upstream, UpstreamError, type UpstreamErrorCode } from './types.ts';
-
-interface Script {
-  readonly name: string;
-  /** A body, or why there is none. */
-  readonly says: string | { readonly error: UpstreamErrorCode };
-  readonly afterMs?: number;
-  readonly isStrict?: boolean;
-}
-
-function play(scripts: Script[], more: Partial<FanOutOptions<string>> = {}) {
-  const clock = new FakeClock();
-  const asked: string[] = [];
-  const aborted: string[] = [];
-  const upstreams = scripts.map(
-    (script): Upstream => ({
-      name: script.name,
-      isPrivate: false,
-      stopsOnError: script.isStrict ?? false,
-      fetch(request) {
-        asked.push(script.name);
-        return new Promise((resolve, reject) => {
-          request.signal.addEventListener('abort', () => {
-            aborted.push(script.name);
-            reject(new UpstreamError(script.name, 'aborted', 'aborted'));
-          });
-          clock.setTimeout(() => {
-            const { says } = script;
-            if (typeof says !== 'string') {
-              reject(new UpstreamError(script.name, says.error, `says ${says.error}`, { status: 500 }));
-              return;
-            }
-            resolve({
-              upstream: script.name,
-              contentLength: undefined,
-              contentType: 'text/plain',
-              etag: undefined,
-              lastModified: undefined,
-              firstByteMs: 1,
-              body: (async function* () {
-                yield Buffer.from(says);
-              })(),
-              cancel() {},
-            });
-          }, script.afterMs ?? 0);
-        });
-      },
-      close: async () => {},
-    }),
-  );
-  const result = fanOut<string>({
-    plan: plainPlan({ upstreams, answerClass: 'meta', firstByteMs: 5_000, lastHopeMs: 60_000 }),
-    target: '/example.com/m/@v/list',
-    signal: new AbortController().signal,
-    clock,
-    limitBytes: 100,
-    read: (body) => body.toString(),
-    ...more,
-  });
-  result.catch(() => {});
-  return { result, clock, asked, aborted };
-}
+import { playFanOut as play } from './test-fan-out.ts';
 
 describe('fanOut', () => {
   it('asks public upstreams together and waits for all that are quick', async () => {
@@ -107,10 +43,11 @@ describe('fanOut', () => {
 
     const { answers, outcomes } = await result;
     expect(answers).toEqual([{ upstream: 'quick', value: 'Q' }]);
-    expect(outcomes[0]).toMatchObject({ source: 'slow', code: 'timeout', tookMs: 600 });
+    expect(outcomes[0]).toMatchObject({ source: 'slow', code: 'beaten', tookMs: 600 });
     await clock.advance(5000);
     expect(late).toEqual(['slow S']);
     expect(aborted).toEqual([]);
+    expect(clock.timers).toBe(0);
   });
 
   it('cancels what is late when nobody wants it, and in the end when somebody does', async () => {
@@ -123,6 +60,8 @@ describe('fanOut', () => {
     await unwanted.result;
     await unwanted.clock.advance(0);
     expect(unwanted.aborted).toEqual(['never']);
+    expect(unwanted.reasons).toMatchObject([{ code: 'beaten', upstream: 'never' }]);
+    expect(unwanted.clock.timers).toBe(0);
 
     const wanted = play(scripts, { onLate: () => {} });
     await wanted.clock.advance(500);
@@ -130,6 +69,7 @@ describe('fanOut', () => {
     expect(wanted.aborted).toEqual([]);
     await wanted.clock.advance(60_000);
     expect(wanted.aborted).toEqual(['never']);
+    expect(wanted.reasons).toMatchObject([{ code: 'timeout', upstream: 'never' }]);
   });
 
   it('does not count an absence as the first answer', async () => {
@@ -161,6 +101,16 @@ describe('fanOut', () => {
     expect(asked).toEqual(['strict']);
   });
 
+  it('asks a strict upstream by itself, after those before it', async () => {
+    const { result, clock, asked } = play([
+      { name: 'public', says: 'P', afterMs: 10 },
+      { name: 'strict', says: 'S', isStrict: true },
+    ]);
+    await clock.advance(10);
+    expect((await result).answers).toEqual([{ upstream: 'public', value: 'P' }]);
+    expect(asked).toEqual(['public']);
+  });
+
   it('moves on from a strict upstream that says absent, and from public ones that fail', async () => {
     const { result, clock, asked } = play([
       { name: 'strict', says: { error: 'gone' }, isStrict: true },
@@ -173,7 +123,7 @@ describe('fanOut', () => {
   });
 
   it('refuses a body that is too long or that the reader does not take', async () => {
-    const { result, clock } = play(
+    const { result, clock, blames } = play(
       [
         { name: 'long', says: 'x'.repeat(101) },
         { name: 'odd', says: 'odd' },
@@ -188,6 +138,10 @@ describe('fanOut', () => {
     expect((await result).outcomes).toMatchObject([
       { source: 'long', code: 'refused' },
       { source: 'odd', code: 'refused', message: 'not a list: odd' },
+    ]);
+    expect(blames).toEqual([
+      'long refused: sent more bytes where at most 100 are expected',
+      'odd refused: not a list: odd',
     ]);
   });
 

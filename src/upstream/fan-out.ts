@@ -1,34 +1,27 @@
 /**
  * Asks several upstreams for the same small thing and takes all that answer: list and @latest are unions. Public
  * ones that follow each other are asked together; one that keeps Go's `,` rule is a group of its own and a barrier
- * (ruling 2).
+ * (ruling 2). The reserve is a group that is asked when the others brought neither an answer nor an absence.
  */
-
-import type { ModulePath } from '../gomod/types.ts';
 import { reasonOf } from '../lib/abort.ts';
-import type { Clock } from '../lib/clock.ts';
-import { messageOf } from '../lib/errors.ts';
+import type { Clock, Timer } from '../lib/clock.ts';
 import { Notice } from '../lib/notice.ts';
+import { failureFrom, hasTime, isBlameless, isOutOfTime, type Question, requestFor } from './attempt.ts';
 import type { Plan } from './plan.ts';
 import { readBody } from './read-body.ts';
-import { type SourceOutcome, type Upstream, UpstreamError, type UpstreamRequest } from './types.ts';
-import { isOutOfTime } from './walk.ts';
+import { Roster, type Said, type Seat } from './roster.ts';
+import { type SourceOutcome, type UpstreamAnswer, UpstreamError } from './types.ts';
+import { isAbsence } from './verdict.ts';
 
-export interface FanOutOptions<Value> {
-  /** Whom to ask. */
+export interface FanOutOptions<Value> extends Omit<Question, 'answerClass'> {
+  /** Whom to ask, whom to wait for, how long. */
   readonly plan: Plan;
-  readonly target: string;
   /** Ends everything until `fanOut` has resolved; what is still asked for `onLate` then goes on without it. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly limitBytes: number;
-  /** The module asked about, for who watches the upstreams. */
-  readonly modulePath?: ModulePath;
   /** How long the others are waited for once one has answered. Default 500. */
   readonly graceMs?: number;
-  readonly requestId?: string;
-  readonly priority?: 'normal' | 'low';
-  readonly via?: readonly string[];
   /** Judges and reads a body; what it throws refuses the source. */
   readonly read: (body: Buffer, upstream: string) => Value;
   /** A good answer that came after `fanOut` resolved. Without it, late ones are cancelled. */
@@ -36,163 +29,236 @@ export interface FanOutOptions<Value> {
 }
 
 export interface FanOutResult<Value> {
-  /** In the order of the list. Empty: the outcomes say why. */
-  readonly answers: readonly { readonly upstream: string; readonly value: Value }[];
+  /** In the order of the plan. Empty: the outcomes say why. */
+  readonly answers: readonly FanOutAnswer<Value>[];
   readonly outcomes: readonly SourceOutcome[];
 }
 
-interface Asked<Value> {
-  readonly upstream: Upstream;
-  readonly controller: AbortController;
-  readonly startedAtMs: number;
-  outcome: SourceOutcome | undefined;
-  answer: { upstream: string; value: Value } | undefined;
+export interface FanOutAnswer<Value> {
+  readonly upstream: string;
+  readonly value: Value;
 }
 
 /** Rejects only with the signal's reason, and not when that is a `TimeoutError`: then it is a result. */
-export async function fanOut<Value>(options: FanOutOptions<Value>): Promise<FanOutResult<Value>> {
-  const { signal, clock, graceMs = 500 } = options;
-  const { lastHopeMs } = options.plan;
-  const notice = new Notice();
-  const asked: Asked<Value>[] = [];
-  let isOver = false;
-
-  function settled(one: Asked<Value>): void {
-    if (isOver && one.answer !== undefined) options.onLate?.(one.answer.upstream, one.answer.value);
-    notice.raise();
-  }
-  function onAbort(): void {
-    for (const one of asked) one.controller.abort(signal.reason);
-    notice.raise();
-  }
-  signal.addEventListener('abort', onAbort, { once: true });
-
-  try {
-    for (const group of groupsOf(options.plan.upstreams)) {
-      if (signal.aborted) break;
-      const running = group.map((upstream) => ask(upstream, options, settled));
-      asked.push(...running);
-      await waitFor(running, { notice, clock, signal, lastHopeMs, graceMs });
-      if (running.some((one) => one.answer !== undefined)) break;
-      const barrier = running.find((one) => one.upstream.stopsOnError);
-      if (barrier !== undefined && barrier.outcome?.code !== 'absent' && barrier.outcome?.code !== 'gone')
-        break;
-    }
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-    isOver = true;
-  }
-  if (signal.aborted && !isOutOfTime(signal)) throw reasonOf(signal);
-
-  const answers = asked.flatMap((one) => (one.answer === undefined ? [] : [one.answer]));
-  const outcomes = asked.map((one) => one.outcome ?? stillAsked(one, clock));
-  for (const one of asked) {
-    if (one.outcome === undefined) leave(one, options, answers.length > 0);
-  }
-  return { answers, outcomes };
+export function fanOut<Value>(options: FanOutOptions<Value>): Promise<FanOutResult<Value>> {
+  return new FanOut(options).run();
 }
 
-function ask<Value>(
-  upstream: Upstream,
-  options: FanOutOptions<Value>,
-  settled: (one: Asked<Value>) => void,
-): Asked<Value> {
-  const { clock, priority, requestId, via, modulePath } = options;
-  const one: Asked<Value> = {
-    upstream,
-    controller: new AbortController(),
-    startedAtMs: clock.monotonic(),
-    outcome: undefined,
-    answer: undefined,
-  };
-  const request: UpstreamRequest = {
-    target: options.target,
-    answerClass: 'meta',
-    signal: one.controller.signal,
-    ...(priority === undefined ? {} : { priority }),
-    ...(requestId === undefined ? {} : { requestId }),
-    ...(via === undefined ? {} : { via }),
-    ...(modulePath === undefined ? {} : { modulePath }),
-  };
+interface Asked<Value> {
+  readonly seat: Seat;
+  readonly controller: AbortController;
+  readonly startedAtMs: number;
+  /** Undefined while it is silent. */
+  code: SourceOutcome['code'] | undefined;
+  answer: FanOutAnswer<Value> | undefined;
+  /** Ends one that goes on for `onLate`. */
+  lateTimer: Timer | undefined;
+}
 
-  async function run(): Promise<void> {
+class FanOut<Value> {
+  readonly #options: FanOutOptions<Value>;
+  readonly #question: Question;
+  readonly #roster: Roster;
+  readonly #notice = new Notice();
+  readonly #asked: Asked<Value>[] = [];
+  #isOver = false;
+
+  constructor(options: FanOutOptions<Value>) {
+    this.#options = options;
+    this.#question = { ...options, answerClass: 'meta' };
+    this.#roster = new Roster(options.plan);
+  }
+
+  async run(): Promise<FanOutResult<Value>> {
+    const { signal } = this.#options;
+    const onAbort = (): void => this.#notice.raise();
+    signal.addEventListener('abort', onAbort, { once: true });
     try {
-      const answer = await upstream.fetch(request);
-      const body = await readBody(answer, options.limitBytes);
-      one.answer = { upstream: upstream.name, value: options.read(body, upstream.name) };
-      one.outcome = outcomeOf(one, clock, 'ok', 'answered');
-    } catch (error) {
-      const known = error instanceof UpstreamError ? error : undefined;
-      one.outcome = outcomeOf(one, clock, known?.code ?? 'refused', messageOf(error), known?.status);
+      while (!signal.aborted && !this.#hasAnswer) {
+        let group = this.#nextGroup();
+        if (group.length === 0) group = await this.#nextRepeat();
+        if (group.length === 0) break;
+        await this.#hear(group.map((seat) => this.#ask(seat)));
+      }
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      this.#isOver = true;
     }
-    settled(one);
+    if (signal.aborted && !isOutOfTime(signal)) throw reasonOf(signal);
+    return { answers: this.#answers(), outcomes: this.#roster.outcomes };
   }
-  // `settled` calls the owner's onLate: what that throws is no reason to end the process.
-  run().catch(() => {});
-  return one;
-}
 
-/** Returns when all have settled, the grace after the first answer is over, time is out, or the signal fires. */
-async function waitFor<Value>(
-  running: readonly Asked<Value>[],
-  options: { notice: Notice; clock: Clock; signal: AbortSignal; lastHopeMs: number; graceMs: number },
-): Promise<void> {
-  const { notice, clock, signal } = options;
-  let isTimeOut = false;
-  function end(): void {
-    isTimeOut = true;
-    notice.raise();
+  get #hasAnswer(): boolean {
+    return this.#asked.some(({ answer }) => answer !== undefined);
   }
-  const lastHope = clock.setTimeout(end, options.lastHopeMs);
-  let grace: ReturnType<Clock['setTimeout']> | undefined;
-  try {
+
+  #answers(): FanOutAnswer<Value>[] {
+    const { upstreams, reserve } = this.#options.plan;
+    const bySource = new Map(this.#asked.map(({ seat, answer }) => [seat.upstream, answer]));
+    return [...upstreams, ...reserve].flatMap((upstream) => bySource.get(upstream) ?? []);
+  }
+
+  /** Those asked together next. Empty: nobody is left, or no time. */
+  #nextGroup(): Seat[] {
+    const group: Seat[] = [];
+    if (!hasTime(this.#question, this.#options.clock)) return group;
+    for (let seat = this.#roster.first(); seat !== undefined; seat = this.#roster.first()) {
+      const [head] = group;
+      const fits = head === undefined || (!seat.upstream.stopsOnError && seat.isReserve === head.isReserve);
+      if (!fits) break;
+      this.#roster.take(seat);
+      group.push(seat);
+    }
+    return group;
+  }
+
+  /** The one to ask again after its pause; empty: none. */
+  async #nextRepeat(): Promise<Seat[]> {
+    const { clock, signal } = this.#options;
+    if (!hasTime(this.#question, clock)) {
+      this.#roster.noteTooLate();
+      return [];
+    }
+    const repeat = this.#roster.takeRepeat();
+    if (repeat === undefined || !hasTime(this.#question, clock, repeat.waitMs)) return [];
+    const untilMs = clock.monotonic() + repeat.waitMs;
+    while (!signal.aborted && clock.monotonic() < untilMs) await this.#changedOr(untilMs);
+    return signal.aborted ? [] : [repeat.seat];
+  }
+
+  #ask(seat: Seat): Asked<Value> {
+    const { clock, limitBytes, read } = this.#options;
+    const { upstream } = seat;
+    const one: Asked<Value> = {
+      seat,
+      controller: new AbortController(),
+      startedAtMs: clock.monotonic(),
+      code: undefined,
+      answer: undefined,
+      lateTimer: undefined,
+    };
+    this.#asked.push(one);
+    const { signal } = one.controller;
+    const run = async (): Promise<void> => {
+      let answer: UpstreamAnswer | undefined;
+      try {
+        answer = await upstream.fetch(requestFor(this.#question, clock, signal));
+        if (signal.aborted) {
+          answer.cancel();
+          return;
+        }
+        const body = await readBody(answer, limitBytes, { clock, withinMs: this.#options.plan.lastHopeMs });
+        if (!signal.aborted) this.#answered(one, read(body, upstream.name));
+      } catch (error) {
+        if (signal.aborted) return;
+        const failure = failureFrom(error, 'refused');
+        if (!isBlameless(failure.code)) answer?.blame?.(failure.code, failure.message);
+        const isFinal =
+          failure.isSourcesFault === true ||
+          this.#roster.isFinal(failure, clock.monotonic() - one.startedAtMs);
+        this.#settled(one, { ...failure, isFinal });
+      }
+    };
+    void run();
+    return one;
+  }
+
+  #answered(one: Asked<Value>, value: Value): void {
+    const upstream = one.seat.upstream.name;
+    one.answer = { upstream, value };
+    this.#settled(one, { code: 'ok', message: 'answered' });
+    if (!this.#isOver) return;
+    try {
+      this.#options.onLate?.(upstream, value);
+    } catch {
+      // The answer was good: a fault of the one who is told is neither the source's nor a reason to end the process.
+    }
+  }
+
+  #settled(one: Asked<Value>, said: Omit<Said, 'tookMs'>): void {
+    one.code = said.code;
+    one.lateTimer?.cancel();
+    if (!this.#isOver) this.#note(one, said);
+    this.#notice.raise();
+  }
+
+  /** Returns when all have settled or no more is to be gained from those who have not; these are given up. */
+  async #hear(group: readonly Asked<Value>[]): Promise<void> {
+    const { clock, signal, graceMs = 500 } = this.#options;
+    let graceEndsAtMs: number | undefined;
     for (;;) {
-      const changed = notice.changed;
-      if (isTimeOut || signal.aborted || running.every((one) => one.outcome !== undefined)) return;
-      if (running.some((one) => one.answer !== undefined)) grace ??= clock.setTimeout(end, options.graceMs);
-      await changed;
+      const silent = group.filter(({ code }) => code === undefined);
+      if (this.#hasAnswer) graceEndsAtMs ??= clock.monotonic() + graceMs;
+      if (silent.length === 0) return;
+      const untilMs = graceEndsAtMs ?? this.#hopeEndsAtMs(group);
+      const mayEndNow = graceEndsAtMs !== undefined && !silent.some((one) => this.#isWaitedFor(one));
+      if (signal.aborted || mayEndNow || clock.monotonic() >= untilMs) {
+        for (const one of silent) this.#giveUp(one);
+        return;
+      }
+      await this.#changedOr(untilMs);
     }
-  } finally {
-    lastHope.cancel();
-    grace?.cancel();
   }
-}
 
-/** Cancels one that is still asked, or lets it go on for `onLate`, but not for ever. */
-function leave<Value>(one: Asked<Value>, options: FanOutOptions<Value>, mayGoOn: boolean): void {
-  const reason = new UpstreamError(one.upstream.name, 'timeout', 'no answer in time');
-  if (!mayGoOn || options.onLate === undefined) one.controller.abort(reason);
-  else options.clock.setTimeout(() => one.controller.abort(reason), options.plan.lastHopeMs);
-}
+  #isWaitedFor({ seat }: Asked<Value>): boolean {
+    return this.#options.plan.isWaitedFor(seat.upstream);
+  }
 
-function stillAsked<Value>(one: Asked<Value>, clock: Clock): SourceOutcome {
-  return outcomeOf(one, clock, 'timeout', 'no answer in time');
-}
+  /** How long nobody's answer is hoped for. */
+  #hopeEndsAtMs(group: readonly Asked<Value>[]): number {
+    const { plan } = this.#options;
+    // Those who are waited for have spoken, and one of them knows of nothing: the others get their usual time to
+    // object, not that of a last hope.
+    const waitedFor = group.filter((one) => this.#isWaitedFor(one));
+    const isKnownAbsent =
+      waitedFor.every(({ code }) => code !== undefined) &&
+      waitedFor.some(({ code, seat }) => isAbsence(code) && !seat.isReserve);
+    const ends = group
+      .filter(({ code }) => code === undefined)
+      .map(({ seat, startedAtMs }) => {
+        const patienceMs = isKnownAbsent ? plan.patienceMs(seat.upstream) : plan.lastHopeMs;
+        return startedAtMs + Math.min(patienceMs, plan.lastHopeMs);
+      });
+    return Math.max(...ends);
+  }
 
-function outcomeOf<Value>(
-  one: Asked<Value>,
-  clock: Clock,
-  code: SourceOutcome['code'],
-  message: string,
-  status?: number,
-): SourceOutcome {
-  const tookMs = Math.round(clock.monotonic() - one.startedAtMs);
-  return { source: one.upstream.name, code, message, tookMs, ...(status === undefined ? {} : { status }) };
-}
-
-function groupsOf(upstreams: readonly Upstream[]): Upstream[][] {
-  const groups: Upstream[][] = [];
-  let open: Upstream[] | undefined;
-  for (const upstream of upstreams) {
-    if (upstream.stopsOnError) {
-      groups.push([upstream]);
-      open = undefined;
-    } else if (open === undefined) {
-      open = [upstream];
-      groups.push(open);
+  #giveUp(one: Asked<Value>): void {
+    const { plan, clock, signal, onLate } = this.#options;
+    const { name } = one.seat.upstream;
+    const late = new UpstreamError(name, 'timeout', 'no answer in time');
+    if (signal.aborted) {
+      const reason = isOutOfTime(signal)
+        ? new UpstreamError(name, 'timeout', 'no answer before the deadline')
+        : new UpstreamError(name, 'aborted', 'the request was given up');
+      this.#drop(one, reason);
+    } else if (!this.#hasAnswer) {
+      this.#drop(one, late);
+    } else if (onLate === undefined) {
+      this.#drop(one, new UpstreamError(name, 'beaten', 'others answered first'));
     } else {
-      open.push(upstream);
+      this.#note(one, { code: 'beaten', message: 'others answered first' });
+      one.lateTimer = clock.setTimeout(() => one.controller.abort(late), plan.lastHopeMs);
     }
   }
-  return groups;
+
+  #drop(one: Asked<Value>, reason: UpstreamError): void {
+    this.#note(one, { code: reason.code, message: reason.message, isFinal: true });
+    one.controller.abort(reason);
+  }
+
+  #note(one: Asked<Value>, said: Omit<Said, 'tookMs'>): void {
+    this.#roster.note(one.seat, { ...said, tookMs: this.#options.clock.monotonic() - one.startedAtMs });
+  }
+
+  /** Resolves at the next change, or at that time. Nothing may have changed. */
+  async #changedOr(untilMs: number): Promise<void> {
+    const { clock } = this.#options;
+    const { changed } = this.#notice;
+    const timer = clock.setTimeout(() => this.#notice.raise(), untilMs - clock.monotonic());
+    try {
+      await changed;
+    } finally {
+      timer.cancel();
+    }
+  }
 }

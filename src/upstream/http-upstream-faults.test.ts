@@ -12,7 +12,7 @@ describe('what a status means', () => {
     [404, 'absent'],
     [410, 'gone'],
     [204, 'status'],
-    [206, 'status'],
+    [206, 'protocol'],
     [304, 'status'],
     [401, 'status'],
     [429, 'status'],

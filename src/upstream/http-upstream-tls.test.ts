@@ -1,186 +1,217 @@
-/**
- * TLS and outbound proxies, with a real TLS server and a real CONNECT proxy. The certificate is its own authority,
- * is good for localhost and 127.0.0.1 until 2124, and protects nothing.
- */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer as createHttp, type RequestListener } from 'node:http';
+/** TLS as an upstream meets it: real servers, certificates made for the test, and what each fault is called. */
+import { spawn } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { createServer as createHttp } from 'node:http';
 import { createServer as createHttps } from 'node:https';
-import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { createServer as createTls, type TLSSocket, type TlsOptions } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { proxyRule } from '../outbound/proxy-rule.ts';
+import { type TempDir, tempDir } from '../../test/kit/temp.ts';
+import { type Certificate, type TestAuthority, testAuthority } from '../../test/kit/tls.ts';
+import { FakeClock } from '../lib/fake-clock.ts';
 import { failure, TestServers, text } from './test-servers.ts';
 
-const key = `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg6pjf1P0zvQHmhQYK
-WgDmZu5HNk3h8QwFs+Z1r6Hbfl+hRANCAASRjJvxCO29I1LIX9sZI1UkTRfy6nw2
-NnWppZr50ofzWW+Xpkp3JBlbEwbH0NsvpV7XrLrSLj6Pi+Cu/FaSJnRT
------END PRIVATE KEY-----
-`;
-const certificate = `-----BEGIN CERTIFICATE-----
-MIIBbzCCARWgAwIBAgIBATAKBggqhkjOPQQDAjAYMRYwFAYDVQQDDA1tb2RmZXJy
-eSB0ZXN0MCAXDTI0MDEwMTAwMDAwMFoYDzIxMjQwMTAxMDAwMDAwWjAYMRYwFAYD
-VQQDDA1tb2RmZXJyeSB0ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEkYyb
-8QjtvSNSyF/bGSNVJE0X8up8NjZ1qaWa+dKH81lvl6ZKdyQZWxMGx9DbL6Ve16y6
-0i4+j4vgrvxWkiZ0U6NOMEwwDwYDVR0TAQH/BAUwAwEB/zAaBgNVHREEEzARggls
-b2NhbGhvc3SHBH8AAAEwHQYDVR0OBBYEFHTM9uhDoCELcDTZ8/weig7EkRRoMAoG
-CCqGSM49BAMCA0gAMEUCICz0abvr23/+PkP6pYUQPx6z0at67V683GGLy6yMFSzU
-AiEAumCeJ89QSssNdB8/DSauQbsqTLxnXwjQkUcjI2RkWqM=
------END CERTIFICATE-----
-`;
-
-let folder: string;
+let dir: TempDir;
+let authority: TestAuthority;
+let stranger: TestAuthority;
+let good: Certificate;
+let client: Certificate;
 let caFile: string;
 const servers = new TestServers();
-afterEach(() => servers.closeAll());
-
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'modferry-tls-'));
-  caFile = join(folder, 'ca.pem');
-  await writeFile(caFile, certificate);
+  dir = await tempDir('tls');
+  authority = await testAuthority(dir.path);
+  stranger = await testAuthority(dir.path, 'stranger');
+  good = await authority.issue();
+  client = await authority.issue({ commonName: 'client' });
+  caFile = authority.certFile;
 });
-afterAll(async () => {
-  await rm(folder, { recursive: true, force: true });
-});
-async function tlsServer(listener: RequestListener): Promise<string> {
-  const port = await servers.listen(createHttps({ key, cert: certificate }, listener));
-  return `https://127.0.0.1:${port}`;
-}
+afterEach(() => servers.closeAll());
+afterAll(() => dir.remove());
 
-interface ConnectProxy {
-  readonly port: number;
-  readonly asked: { what: string; authorization: string | undefined }[];
-}
-
-/** Tunnels CONNECT to `to`, whatever name is asked for, and answers plain requests itself. */
-async function connectProxy(options: {
-  to?: number;
-  status?: number;
-  isSilent?: boolean;
-}): Promise<ConnectProxy> {
-  const asked: ConnectProxy['asked'] = [];
-  const server = createHttp((request, response) => {
-    asked.push({ what: request.url ?? '', authorization: request.headers['proxy-authorization'] });
-    response.statusCode = options.status ?? 200;
-    response.end('from the proxy');
+/** Says `hello`, or the name in the client's certificate. */
+async function tlsServer(certificate: Certificate, options: TlsOptions = {}): Promise<string> {
+  const { cert, key } = certificate;
+  const server = createHttps({ cert, key, ...options }, (request, response) => {
+    const peer = (request.socket as TLSSocket).getPeerCertificate();
+    response.end(peer.subject?.CN ?? 'hello');
   });
-  server.on('connect', (request, socket) => {
-    asked.push({ what: request.url ?? '', authorization: request.headers['proxy-authorization'] });
-    socket.on('error', () => {});
-    if (options.isSilent === true) return;
-    if (options.to === undefined) {
-      socket.end(`HTTP/1.1 ${options.status ?? 403} No\r\n\r\n`);
-      return;
-    }
-    const onward = connect(options.to, '127.0.0.1', () => {
-      socket.write('HTTP/1.1 200 OK\r\n\r\n');
-      onward.pipe(socket).pipe(onward);
-    });
-    onward.on('error', () => {});
-  });
-  return { port: await servers.listen(server), asked };
+  server.on('tlsClientError', () => {});
+  return `https://127.0.0.1:${await servers.listen(server)}`;
 }
 
 describe('TLS', () => {
-  it('refuses a certificate that nobody vouches for, as tls', async () => {
-    const url = await tlsServer((_request, response) => response.end('hello'));
-    expect((await failure(text(servers.upstreamAt(url)))).code).toBe('tls');
-  });
+  it('trusts the authorities of the extra file, and only those', async () => {
+    const url = await tlsServer(good);
 
-  it('trusts the authorities of the extra file', async () => {
-    const url = await tlsServer((_request, response) => response.end('hello'));
     expect(await text(servers.upstreamAt(url, { caFile }))).toBe('hello');
+    const error = await failure(text(servers.upstreamAt(url, { caFile: stranger.certFile })));
+    expect(error).toMatchObject({ code: 'tls' });
   });
 
-  it('still refuses a certificate for another name', async () => {
-    const port = new URL(await tlsServer((_request, response) => response.end('hello'))).port;
-    const proxy = await connectProxy({ to: Number(port) });
-    const rule = proxyRule(`http://127.0.0.1:${proxy.port}`, {});
-    const error = await failure(text(servers.upstreamAt('https://other.example', { caFile, proxy: rule })));
+  it.each<[string, () => Promise<string>, RegExp]>([
+    ['nobody knows', () => tlsServer(good), /signed by an unknown authority; .*ca_file/],
+    ['is its own authority', () => tlsServer(stranger), /is self-signed; .*ca_file/],
+    [
+      'has expired',
+      async () =>
+        tlsServer(await authority.issue({ validTo: new Date('2021-01-01'), validFrom: new Date(0) })),
+      /has expired/,
+    ],
+    [
+      'is not valid yet',
+      async () =>
+        tlsServer(
+          await authority.issue({
+            validFrom: new Date(Date.now() + 3_600_000),
+            validTo: new Date(Date.now() + 7_200_000),
+          }),
+        ),
+      /not valid yet; is this clock right/,
+    ],
+    [
+      'is for another name',
+      async () => tlsServer(await authority.issue({ names: ['other.example'] })),
+      /is for another name: .*127\.0\.0\.1/,
+    ],
+  ])('tells a certificate that %s', async (what, serve, expected) => {
+    const url = await serve();
+    const trusted = what === 'nobody knows' || what === 'is its own authority' ? {} : { caFile };
+    const error = await failure(text(servers.upstreamAt(url, trusted)));
+
     expect(error.code).toBe('tls');
-    expect(proxy.asked[0]?.what).toBe('other.example:443');
+    expect(error.message).toMatch(expected);
   });
 
-  it('calls a plain server behind https a TLS fault', async () => {
+  it('tells a plain server', async () => {
     const port = await servers.listen(createHttp((_request, response) => response.end('plain')));
-    expect((await failure(text(servers.upstreamAt(`https://127.0.0.1:${port}`)))).code).toBe('tls');
+    const error = await failure(text(servers.upstreamAt(`https://127.0.0.1:${port}`)));
+    expect(error).toMatchObject({
+      code: 'tls',
+      message: expect.stringContaining('does not speak TLS on this port'),
+    });
+  });
+
+  it('tells a server that knows only old versions', async () => {
+    const ciphers = 'DEFAULT@SECLEVEL=0';
+    const url = await tlsServer(good, { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers });
+    const error = await failure(text(servers.upstreamAt(url, { caFile })));
+    expect(error.code).toBe('tls');
+    expect(error.message).toMatch(/version/i);
+  });
+
+  it.each<[string, (socket: { destroy(): void; resetAndDestroy(): void }) => void]>([
+    ['closed', (socket) => socket.destroy()],
+    ['reset', (socket) => socket.resetAndDestroy()],
+  ])('tells a handshake that is %s', async (_what, end) => {
+    const url = await servers.serveTcp((socket) => {
+      socket.once('data', () => end(socket));
+    });
+    const error = await failure(text(servers.upstreamAt(url.replace('http:', 'https:'))));
+    expect(error).toMatchObject({ code: 'tls', message: expect.stringMatching(/closed/) });
+  });
+
+  it('tells a handshake that takes too long from a slow connection', async () => {
+    const clock = new FakeClock();
+    const connected = Promise.withResolvers<void>();
+    const url = await servers.serveTcp((socket) => {
+      socket.once('data', () => connected.resolve());
+    });
+    const upstream = servers.upstreamAt(url.replace('http:', 'https:'), { clock, connectTimeoutMs: 5000 });
+    const failed = failure(text(upstream));
+    await connected.promise;
+    await clock.advance(5000);
+
+    expect(await failed).toMatchObject({ code: 'tls', message: 'TLS failed: no handshake within 5 s' });
+  });
+
+  it('takes up a session again on a later connection', async () => {
+    const resumed: boolean[] = [];
+    const server = createTls({ cert: good.cert, key: good.key }, (socket) => {
+      resumed.push(socket.isSessionReused());
+      socket.on('error', () => {});
+      socket.once('data', () => {
+        socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok');
+      });
+    });
+    const url = `https://127.0.0.1:${await servers.listen(server)}`;
+    const upstream = servers.upstreamAt(url, { caFile });
+    await text(upstream);
+    await text(upstream);
+
+    expect(resumed).toEqual([false, true]);
   });
 
   it('refuses a redirect from https to plain http', async () => {
     const plain = await servers.listen(createHttp((_request, response) => response.end('plain')));
-    const url = await tlsServer((_request, response) => {
+    const server = createHttps({ cert: good.cert, key: good.key }, (_request, response) => {
       response.writeHead(302, { location: `http://127.0.0.1:${plain}/` }).end();
     });
+    const url = `https://127.0.0.1:${await servers.listen(server)}`;
     expect((await failure(text(servers.upstreamAt(url, { caFile })))).code).toBe('redirect');
   });
 
   it.each(['no-such-file.pem', 'empty.pem'])('says at once what is wrong with the file %s', async (name) => {
-    await writeFile(join(folder, 'empty.pem'), '');
-    expect(() => servers.upstreamAt('https://a.example', { caFile: join(folder, name) })).toThrow(
+    await writeFile(join(dir.path, 'empty.pem'), '');
+    expect(() => servers.upstreamAt('https://a.example', { caFile: join(dir.path, name) })).toThrow(
       expect.objectContaining({ code: 'ca_file' }),
     );
   });
 });
 
-describe('outbound proxies', () => {
-  it('tunnels https through the proxy with its credentials and none of the upstream', async () => {
-    let authorization: string | undefined;
-    const port = new URL(
-      await tlsServer((request, response) => {
-        authorization = request.headers.authorization;
-        response.end('tunnelled');
-      }),
-    ).port;
-    const proxy = await connectProxy({ to: Number(port) });
-    const rule = proxyRule(`http://pu:pp@127.0.0.1:${proxy.port}`, {});
+/** By openssl, which says over TLS why it refuses a certificate; Node only hangs up. */
+async function strictServer(): Promise<string> {
+  const files = ['-cert', good.certFile, '-key', good.keyFile, '-CAfile', authority.certFile];
+  const checks = ['-Verify', '1', '-verify_return_error', '-www'];
+  const child = spawn('openssl', ['s_server', '-accept', '127.0.0.1:0', ...files, ...checks], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  servers.onClose(() => child.kill('SIGKILL'));
+  for await (const line of createInterface({ input: child.stdout })) {
+    const port = /^ACCEPT .*:(\d+)$/.exec(line)?.[1];
+    if (port !== undefined) return `https://127.0.0.1:${port}`;
+  }
+  throw new Error('openssl did not listen');
+}
 
-    expect(await text(servers.upstreamAt('https://uu:up@localhost:8443', { caFile, proxy: rule }))).toBe(
-      'tunnelled',
+describe('client certificates', () => {
+  const wanted = (): TlsOptions => ({ requestCert: true, rejectUnauthorized: true, ca: authority.cert });
+
+  it('are shown to a server that wants one', async () => {
+    const url = await tlsServer(good, wanted());
+    const upstream = servers.upstreamAt(url, { caFile, clientCertificate: client });
+
+    expect(await text(upstream)).toBe('client');
+  });
+
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)('are missed by a server over %s', async (version) => {
+    const url = await tlsServer(good, { ...wanted(), minVersion: version, maxVersion: version });
+    const error = await failure(text(servers.upstreamAt(url, { caFile })));
+
+    expect(error.code).toBe('tls');
+    if (version === 'TLSv1.3') expect(error.message).toContain('wants a client certificate');
+  });
+
+  it('are refused when the server does not know their authority', async () => {
+    const url = await strictServer();
+    const clientCertificate = await stranger.issue();
+    const error = await failure(text(servers.upstreamAt(url, { caFile, clientCertificate })));
+
+    expect(error).toMatchObject({
+      code: 'tls',
+      message: expect.stringMatching(/does not know the authority of our client certificate/),
+    });
+  });
+
+  it('are not shown to servers that it redirects to', async () => {
+    const other = await tlsServer(good, { requestCert: true, rejectUnauthorized: false });
+    const server = createHttps({ cert: good.cert, key: good.key, ...wanted() }, (_request, response) =>
+      response.writeHead(302, { location: `${other}/x` }).end(),
     );
+    const url = `https://127.0.0.1:${await servers.listen(server)}`;
+    const upstream = servers.upstreamAt(url, { caFile, clientCertificate: client });
 
-    expect(proxy.asked).toEqual([
-      { what: 'localhost:8443', authorization: `Basic ${Buffer.from('pu:pp').toString('base64')}` },
-    ]);
-    expect(authorization).toBe(`Basic ${Buffer.from('uu:up').toString('base64')}`);
-  });
-
-  it('sends plain http through the proxy with the whole URL', async () => {
-    const proxy = await connectProxy({});
-    const rule = proxyRule('env', { HTTP_PROXY: `127.0.0.1:${proxy.port}` });
-    expect(await text(servers.upstreamAt('http://mirror.example/go', { proxy: rule }))).toBe(
-      'from the proxy',
-    );
-    expect(proxy.asked[0]?.what).toBe('http://mirror.example/go/m/@v/v1.0.0.zip');
-  });
-
-  it.each([
-    ['refuses the tunnel', 'https://a.example', 403],
-    ['wants credentials for a tunnel', 'https://a.example', 407],
-    ['wants credentials', 'http://a.example', 407],
-  ])('blames the proxy when it %s, without its password', async (_what, url, status) => {
-    const proxy = await connectProxy({ status });
-    const rule = proxyRule(`http://u:hunter2@127.0.0.1:${proxy.port}`, {});
-    const error = await failure(text(servers.upstreamAt(url, { proxy: rule })));
-    expect(error.code).toBe('proxy');
-    expect(error.message).toContain(`127.0.0.1:${proxy.port}`);
-    expect(error.message).not.toContain('hunter2');
-  });
-
-  it('blames the proxy when nobody listens there', async () => {
-    const server = createHttp();
-    const port = await servers.listen(server);
-    server.close();
-    const proxy = proxyRule(`http://127.0.0.1:${port}`, {});
-    expect((await failure(text(servers.upstreamAt('https://a.example', { proxy })))).code).toBe('proxy');
-  });
-
-  it('does not wait for ever for a proxy that never answers CONNECT', async () => {
-    const silent = await connectProxy({ isSilent: true });
-    const proxy = proxyRule(`http://127.0.0.1:${silent.port}`, {});
-    const error = await failure(
-      text(servers.upstreamAt('https://a.example', { proxy, connectTimeoutMs: 200 })),
-    );
-    expect(error.code).toBe('timeout');
+    expect(await text(upstream)).toBe('hello');
   });
 });

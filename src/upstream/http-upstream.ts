@@ -2,25 +2,19 @@
  * One GOPROXY server over HTTP: its pool, its limits, and what each of its answers means. It asks once and says
  * what came back; which upstream is asked when, and whether its bytes are any good, is decided elsewhere.
  */
-import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { Semaphore } from '../lib/semaphore.ts';
-import { Dispatchers, type Route } from '../outbound/dispatchers.ts';
-import type { ProxyRule } from '../outbound/proxy-rule.ts';
+import { Dispatchers } from '../outbound/dispatchers.ts';
+import { directRule, type ProxyRule } from '../outbound/proxy-rule.ts';
+import type { ClientCertificateFiles } from '../outbound/tls-files.ts';
 import { answerBody } from './answer-body.ts';
-import {
-  contentLengthOf,
-  headerOf,
-  isHtml,
-  isRedirect,
-  quotableLine,
-  redirectTarget,
-  retryAfterOf,
-} from './answer-head.ts';
+import { headerOf, isRedirect, quotableLine, redirectTarget, retryAfterOf } from './answer-head.ts';
+import { placeOf, rangeHeaders } from './answer-place.ts';
 import { abortError, classifyError } from './classify-error.ts';
 import { authorizationOf, type UpstreamAuth } from './credentials.ts';
 import { parseUpstreamUrl } from './goproxy-list.ts';
+import { childHeaders, isSourcesFault, type ParentFacts, parentAfter } from './parent-headers.ts';
 import { type Upstream, type UpstreamAnswer, UpstreamError, type UpstreamRequest } from './types.ts';
 
 export interface HttpUpstreamOptions {
@@ -42,9 +36,11 @@ export interface HttpUpstreamOptions {
   readonly proxy?: ProxyRule | undefined;
   /** PEM file of further certificate authorities. */
   readonly caFile?: string | undefined;
-  /** Default 10 s. */
+  /** Shown to this server, not to those it redirects to. */
+  readonly clientCertificate?: ClientCertificateFiles | undefined;
+  /** For each step of a connection: TCP, an outbound proxy's answer, TLS. Default 10 s. */
   readonly connectTimeoutMs?: number;
-  /** Without a byte of the body for this long it has stalled. Default 30 s. */
+  /** Without a byte of the body for this long it has stalled; told to readers, and ended here a quarter later. Default 30 s. */
   readonly bodyIdleMs?: number;
   /** The longest wait for a status line, whatever the caller's signal. Default 60 s. */
   readonly lastHopeMs?: number;
@@ -62,7 +58,7 @@ const maxRedirects = 5;
 /** A longer chain of modferries is taken for a circle that somebody on the way does not recognise. */
 const maxVia = 16;
 
-/** Throws GoproxyError for a bad URL, ModferryError `ca_file`. Opens no connection yet. */
+/** Throws GoproxyError for a bad URL, ModferryError `ca_file` or `client_certificate`. Opens no connection yet. */
 export function createHttpUpstream(options: HttpUpstreamOptions): Upstream {
   return new HttpUpstream(options);
 }
@@ -81,6 +77,7 @@ class HttpUpstream implements Upstream {
   readonly #places: Semaphore;
   readonly #zipPlaces: Semaphore;
   #closed = false;
+  #parent: ParentFacts | undefined;
 
   constructor(options: HttpUpstreamOptions) {
     const { url, auth } = parseUpstreamUrl(options.url);
@@ -98,12 +95,26 @@ class HttpUpstream implements Upstream {
     this.#zipPlaces = new Semaphore(maxConcurrent - reserved, options.maxQueued ?? 1024);
     this.#dispatchers = new Dispatchers({
       base: this.#base,
-      proxy: options.proxy ?? (() => undefined),
+      proxy: options.proxy ?? directRule,
       connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
       maxConnections: maxConcurrent,
       keepAliveMs: options.keepAliveMs ?? 20_000,
       caFile: options.caFile,
+      clientCertificate: options.clientCertificate,
+      clock: this.#clock,
     });
+  }
+
+  get parent(): ParentFacts | undefined {
+    return this.#parent;
+  }
+
+  get #idleMs(): number {
+    return this.#options.bodyIdleMs ?? 30_000;
+  }
+
+  get queued(): number {
+    return this.#places.queued + this.#zipPlaces.queued;
   }
 
   async fetch(request: UpstreamRequest): Promise<UpstreamAnswer> {
@@ -144,7 +155,10 @@ class HttpUpstream implements Upstream {
       };
     } catch {
       releaseZip?.();
-      throw abortError(this.name, signal);
+      const error = abortError(this.name, signal);
+      if (error.code !== 'timeout' && error.code !== 'beaten') throw error;
+      // It waited in our own queue: that tells nothing about the server.
+      throw new UpstreamError(this.name, 'busy', 'no free place in time: it was not asked', { cause: error });
     }
   }
 
@@ -161,11 +175,11 @@ class HttpUpstream implements Upstream {
     const seen = new Set<string>();
     for (;;) {
       seen.add(target.href);
-      const route = this.#dispatchers.routeTo(target);
-      const answer = await this.#send(target, route, request, isOwnServer);
+      const answer = await this.#send(target, request, isOwnServer);
+      if (isOwnServer) this.#parent = parentAfter(this.#parent, answer.statusCode, answer.headers);
       if (!isRedirect(answer.statusCode)) {
-        const place = { upstream: this.name, proxy: route.proxy, signal: request.signal };
-        return await this.#judge(answer, place, startedAtMs, release);
+        const place = { upstream: this.name, signal: request.signal };
+        return await this.#judge(answer, request, place, startedAtMs, release);
       }
       await quotableLine(answer.body, '', this.#clock);
       target = redirectTarget(this.name, target, answer.headers, this.#dispatchers.isInner);
@@ -178,27 +192,20 @@ class HttpUpstream implements Upstream {
     }
   }
 
-  async #send(
-    target: URL,
-    route: Route,
-    request: UpstreamRequest,
-    isOwnServer: boolean,
-  ): Promise<Dispatcher.ResponseData> {
+  async #send(target: URL, request: UpstreamRequest, isOwnServer: boolean): Promise<Dispatcher.ResponseData> {
     const { signal } = request;
     for (let isRepeat = false; ; isRepeat = true) {
       try {
-        return await route.dispatcher.request({
-          origin: target.origin,
-          path: `${target.pathname}${target.search}`,
-          method: 'GET',
+        return await this.#dispatchers.request(target, {
           headers: this.#headers(request, isOwnServer),
           signal,
-          headersTimeout: this.#options.lastHopeMs ?? 60_000,
-          bodyTimeout: this.#options.bodyIdleMs ?? 30_000,
+          headersTimeoutMs: this.#options.lastHopeMs ?? 60_000,
+          // Whoever reads a body may watch it closer: this is what ends it when nobody does.
+          bodyTimeoutMs: Math.ceil(this.#idleMs * 1.25),
         });
       } catch (error) {
         if (!isRepeat && !signal.aborted && isStaleConnection(error)) continue;
-        throw classifyError(error, { upstream: this.name, phase: 'head', proxy: route.proxy, signal });
+        throw classifyError(error, { upstream: this.name, phase: 'head', signal });
       }
     }
   }
@@ -210,32 +217,42 @@ class HttpUpstream implements Upstream {
       'accept-encoding': 'identity',
       'user-agent': `modferry/${version}`,
       'x-modferry-via': [...(request.via ?? []), instanceId].join(', '),
+      ...rangeHeaders(request),
     };
     if (request.requestId !== undefined) headers['x-request-id'] = request.requestId;
     if (isOwnServer && this.#auth !== undefined) headers.authorization = authorizationOf(this.#auth);
+    if (isOwnServer && this.#parent !== undefined) {
+      // Without a deadline we still hang up after the last hope: it should say why before that.
+      const lastHopeMs = this.#options.lastHopeMs ?? 60_000;
+      Object.assign(headers, childHeaders(Math.min(request.remainingMs ?? lastHopeMs, lastHopeMs)));
+    }
     return headers;
   }
 
   async #judge(
     answer: Dispatcher.ResponseData,
-    place: { upstream: string; proxy: Route['proxy']; signal: AbortSignal },
+    request: UpstreamRequest,
+    place: { upstream: string; signal: AbortSignal },
     startedAtMs: number,
     release: () => void,
   ): Promise<UpstreamAnswer> {
     const { statusCode: status, headers, body: readable } = answer;
     const contentType = headerOf(headers, 'content-type') ?? '';
-    if (status !== 200) throw await this.#refusal(answer, contentType);
-    const fault = faultOf(headers, contentType);
-    if (fault !== undefined) {
+    if (status !== 200 && status !== 206) throw await this.#refusal(answer, contentType);
+    const judged = placeOf(status, headers, request);
+    if ('code' in judged) {
       readable.on('error', () => {});
       readable.destroy();
-      throw new UpstreamError(this.name, fault.code, fault.message, { status });
+      throw new UpstreamError(this.name, judged.code, judged.message, { status });
     }
-    const contentLength = contentLengthOf(headers);
+    const { offset, contentLength, totalBytes } = judged;
     const { body, cancel } = answerBody(readable, contentLength, place, release);
     return {
       upstream: this.name,
       contentLength,
+      offset,
+      totalBytes,
+      idleMs: this.#idleMs,
       contentType,
       etag: headerOf(headers, 'etag'),
       lastModified: headerOf(headers, 'last-modified'),
@@ -250,30 +267,16 @@ class HttpUpstream implements Upstream {
     const retryAfterMs = retryAfterOf(headers, this.#clock.now());
     const line = await quotableLine(answer.body, contentType, this.#clock);
     const text = line === undefined ? `status ${status}` : `status ${status}: ${line}`;
-    const details = { status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+    // A parent's Retry-After is then about its sources, and no reason to wait for the parent.
+    const details = isSourcesFault(status, headers)
+      ? { status, isSourcesFault: true }
+      : { status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
     if (status === 404) return new UpstreamError(this.name, 'absent', text, details);
     if (status === 410) return new UpstreamError(this.name, 'gone', text, details);
     if (status === 508)
       return new UpstreamError(this.name, 'loop', 'it leads back to this server (508)', details);
     return new UpstreamError(this.name, 'status', text, details);
   }
-}
-
-/** What makes a 200 unusable before its body is read. */
-function faultOf(
-  headers: IncomingHttpHeaders,
-  contentType: string,
-): { code: 'refused' | 'protocol'; message: string } | undefined {
-  const coding = headerOf(headers, 'content-encoding')?.trim().toLowerCase() ?? '';
-  if (coding !== '' && coding !== 'identity') {
-    return {
-      code: 'protocol',
-      message: `coded the body as ${coding.slice(0, 20)} although identity was asked`,
-    };
-  }
-  // Captive portals and block pages answer everything with 200 and a page.
-  if (isHtml(contentType)) return { code: 'refused', message: 'answered with an HTML page' };
-  return undefined;
 }
 
 /**

@@ -27,6 +27,11 @@ export interface Plan {
   takeRepeat(upstream: Upstream, nth: number, error: FailedAttempt): number | undefined;
   /** False: once everybody else has answered, a fan-out does not wait for this one. */
   isWaitedFor(upstream: Upstream): boolean;
+  /**
+   * Tells when an upstream becomes suspect or out while the request is under way, so that it need not be waited for.
+   * Returns the unsubscribe. Default: nothing is told.
+   */
+  onLost?(listener: (upstreamName: string) => void): () => void;
   /** How long the last one left may be silent. */
   readonly lastHopeMs: number;
 }

@@ -4,6 +4,7 @@
  */
 import type { ModulePath } from '../gomod/types.ts';
 import { ModferryError } from '../lib/errors.ts';
+import type { ParentFacts } from './parent-headers.ts';
 
 /** What is fetched, for timeouts and limits: small text or a module zip. */
 export type AnswerClass = 'meta' | 'zip';
@@ -44,6 +45,8 @@ export interface UpstreamAnswer {
   readonly offset?: number;
   /** Length of the whole file, where known. Equals `contentLength` for a whole answer. */
   readonly totalBytes?: number | undefined;
+  /** How long the body may bring no byte before it counts as stalled. Default: the reader's own limit. */
+  readonly idleMs?: number;
   readonly contentType: string;
   readonly etag: string | undefined;
   readonly lastModified: string | undefined;
@@ -118,6 +121,10 @@ export interface Upstream {
   readonly stopsOnError: boolean;
   /** Where this upstream differs from the general first-byte timeouts: after it the next source is started too. */
   readonly firstByteMs?: { readonly [Class in AnswerClass]?: number | undefined } | undefined;
+  /** Set once it has answered as a modferry, and until it answers as something else. */
+  readonly parent?: ParentFacts | undefined;
+  /** Requests that wait for a place now, where it has a queue. */
+  readonly queued?: number;
   /** Resolves at the status line of a 200; rejects with UpstreamError for everything else. */
   fetch(request: UpstreamRequest): Promise<UpstreamAnswer>;
   close(): Promise<void>;

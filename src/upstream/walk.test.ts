@@ -1,84 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { FakeClock } from '../lib/fake-clock.ts';
-import { plainPlan } from './plan.ts';
-import {
-  type SourceOutcome,
-  type Upstream,
-  type UpstreamAnswer,
-  UpstreamError,
-  type UpstreamErrorCode,
-  type UpstreamRequest,
-} from './types.ts';
-import { verdict, Walk, type WalkOptions } from './walk.ts';
-
-type Reply = 'ok' | UpstreamErrorCode;
-
-/** An upstream that answers when it is told, or at once. */
-class Scripted implements Upstream {
-  readonly name: string;
-  readonly isPrivate = false;
-  readonly stopsOnError: boolean;
-  readonly requests: UpstreamRequest[] = [];
-  cancelled = 0;
-  readonly #replies: (Reply | undefined)[];
-  #open: PromiseWithResolvers<UpstreamAnswer> | undefined;
-
-  constructor(name: string, replies: (Reply | undefined)[], stopsOnError = false) {
-    this.name = name;
-    this.#replies = replies;
-    this.stopsOnError = stopsOnError;
-  }
-
-  fetch(request: UpstreamRequest): Promise<UpstreamAnswer> {
-    const at = this.requests.push(request) - 1;
-    const open = Promise.withResolvers<UpstreamAnswer>();
-    this.#open = open;
-    request.signal.addEventListener('abort', () =>
-      open.reject(new UpstreamError(this.name, 'aborted', 'aborted')),
-    );
-    const reply = this.#replies[at];
-    if (reply !== undefined) this.say(reply);
-    return open.promise;
-  }
-
-  say(reply: Reply): void {
-    if (reply !== 'ok') {
-      this.#open?.reject(new UpstreamError(this.name, reply, `says ${reply}`));
-      return;
-    }
-    this.#open?.resolve({
-      upstream: this.name,
-      contentLength: 0,
-      contentType: '',
-      etag: undefined,
-      lastModified: undefined,
-      firstByteMs: 1,
-      body: (async function* () {})(),
-      cancel: () => {
-        this.cancelled += 1;
-      },
-    });
-  }
-
-  async close(): Promise<void> {}
-}
-
-function walkOver(upstreams: Upstream[], more: Partial<WalkOptions> = {}) {
-  const clock = new FakeClock();
-  const walk = new Walk({
-    plan: plainPlan({ upstreams, answerClass: 'zip', firstByteMs: 1000, lastHopeMs: 60_000 }),
-    target: '/example.com/m/@v/v1.0.0.zip',
-    answerClass: 'zip',
-    signal: new AbortController().signal,
-    clock,
-    ...more,
-  });
-  return { walk, clock };
-}
-
-function codes(walk: Walk): string[] {
-  return walk.outcomes.map((outcome) => `${outcome.source} ${outcome.code}`);
-}
+import { answerOf, codes, Scripted, walkOver } from './test-walk.ts';
+import type { Upstream } from './types.ts';
+import { verdict } from './verdict.ts';
 
 describe('Walk', () => {
   it('gives the first answer and asks nobody else', async () => {
@@ -136,8 +59,9 @@ describe('Walk', () => {
     expect(slow.requests[0]?.signal.aborted).toBe(false);
     expect(walk.outcomes).toMatchObject([
       { code: 'ok', tookMs: 1000 },
-      { code: 'aborted', tookMs: 0 },
+      { code: 'beaten', message: 'slow answered first', tookMs: 0 },
     ]);
+    expect(second.requests[0]?.signal.reason).toMatchObject({ upstream: 'second', code: 'beaten' });
   });
 
   it('cancels the slow one when the next one wins, and an answer that still comes is dropped', async () => {
@@ -159,7 +83,7 @@ describe('Walk', () => {
     await clock.advance(0);
 
     expect(slow.cancelled).toBe(1);
-    expect(codes(walk)).toEqual(['deaf aborted', 'quick ok']);
+    expect(codes(walk)).toEqual(['deaf beaten', 'quick ok']);
   });
 
   it('goes on after a refused body, and asks the one again that had been cancelled for it', async () => {
@@ -176,6 +100,7 @@ describe('Walk', () => {
 
     expect(second?.upstream).toBe('slow');
     expect(quick.cancelled).toBe(1);
+    expect(quick.blames).toEqual(['refused: hash differs']);
     expect(quick.requests).toHaveLength(1);
     expect(walk.outcomes).toMatchObject([
       { source: 'slow', code: 'ok' },
@@ -194,6 +119,7 @@ describe('Walk', () => {
 
     expect(await answer).toBeUndefined();
     expect(last.requests[0]?.signal.aborted).toBe(true);
+    expect(last.requests[0]?.signal.reason).toMatchObject({ upstream: 'last', code: 'timeout' });
     expect(walk.outcomes[1]).toMatchObject({ code: 'timeout', tookMs: 60_000 });
     expect(clock.timers).toBe(0);
   });
@@ -297,6 +223,18 @@ describe('Walk', () => {
     expect(clock.timers).toBe(0);
   });
 
+  it('blames nobody for a body that the caller gave up, and for none twice', async () => {
+    for (const code of ['aborted', 'beaten'] as const) {
+      const a = new Scripted('a', ['ok']);
+      const { walk } = walkOver([a]);
+      const answer = await answerOf(walk.next());
+      walk.refuse(answer, code, 'left');
+      walk.refuse(answer, 'truncated', 'cut');
+      expect(a.blames).toEqual([]);
+      expect(codes(walk)).toEqual([`a ${code}`]);
+    }
+  });
+
   it('cancels the answer it gave when closed', async () => {
     const a = new Scripted('a', ['ok']);
     const { walk } = walkOver([a]);
@@ -318,35 +256,5 @@ describe('Walk', () => {
     const { walk } = walkOver([broken, new Scripted('b', ['ok'])]);
     expect((await walk.next())?.upstream).toBe('b');
     expect(codes(walk)).toEqual(['broken protocol', 'b ok']);
-  });
-});
-
-describe('verdict', () => {
-  const open = { knownToExist: false, isPrivate: false };
-  const known = { knownToExist: true, isPrivate: false };
-  const hidden = { knownToExist: false, isPrivate: true };
-
-  it.each([
-    { codes: [], facts: open, kind: 'unavailable', partial: false },
-    { codes: ['absent'], facts: open, kind: 'absent', partial: false },
-    { codes: ['absent', 'gone'], facts: open, kind: 'absent', partial: false },
-    { codes: ['gone', 'gone'], facts: open, kind: 'gone', partial: false },
-    { codes: ['absent', 'connect'], facts: open, kind: 'absent', partial: true },
-    { codes: ['timeout', 'gone'], facts: open, kind: 'gone', partial: true },
-    { codes: ['absent', 'absent'], facts: known, kind: 'absent', partial: false },
-    { codes: ['absent', 'connect'], facts: known, kind: 'failed', partial: false },
-    { codes: ['absent', 'timeout'], facts: known, kind: 'failed', partial: false },
-    { codes: ['absent', 'absent'], facts: hidden, kind: 'absent', partial: false },
-    { codes: ['absent', 'dns'], facts: hidden, kind: 'failed', partial: false },
-    { codes: ['connect', 'dns'], facts: open, kind: 'failed', partial: false },
-    { codes: ['timeout', 'timeout'], facts: open, kind: 'timeout', partial: false },
-    { codes: ['timeout', 'status'], facts: open, kind: 'failed', partial: false },
-    { codes: ['busy', 'busy'], facts: open, kind: 'unavailable', partial: false },
-    { codes: ['busy', 'status'], facts: open, kind: 'failed', partial: false },
-    { codes: ['refused'], facts: open, kind: 'failed', partial: false },
-    { codes: ['loop'], facts: open, kind: 'failed', partial: false },
-  ] as const)('of $codes with $facts is $kind, partial $partial', ({ codes, facts, kind, partial }) => {
-    const outcomes: SourceOutcome[] = codes.map((code) => ({ source: 's', code, message: '', tookMs: 1 }));
-    expect(verdict(outcomes, facts)).toEqual({ kind, partial });
   });
 });

@@ -216,7 +216,9 @@ describe('with nobody but the bad upstream', () => {
       const zip = big[index]?.zip ?? Buffer.alloc(0);
       bad.faults.add({ match: `/m${index}/@v/v1.0.0.zip`, fault: [drip(400 * 1024), fault(zip)].flat() });
     }
-    const proxy = await modferry({ upstreams: [bad], config, env: { MODFERRY_INGEST_HOLD: '50ms' } });
+    // A repeat would go on where the transfer broke, and complete it.
+    const once = { ...config, retry: { repeats: 0 } };
+    const proxy = await modferry({ upstreams: [bad], config: once, env: { MODFERRY_INGEST_HOLD: '50ms' } });
     await Promise.all(
       faults.map(async ([name], index) => {
         const zip = big[index]?.zip ?? Buffer.alloc(0);

@@ -176,9 +176,7 @@ describe('modferry purge', () => {
     writeFileSync(join(data, 'run', '0-stale'), '');
     const asked: object[] = [];
     const admin = await listenAdmin(join(store.instanceFolder ?? '', 'admin.sock'), {
-      status: () => Promise.resolve({}),
-      reload: () => Promise.resolve({}),
-      purge: (ask) => {
+      'POST /purge': (ask) => {
         asked.push(ask);
         return Promise.resolve({ removedVersions: 1, removedBytes: 2048 });
       },
@@ -197,9 +195,7 @@ describe('modferry purge', () => {
     const store = await openFsStore({ folder: data, clock: systemClock });
     onTestFinished(() => store.close());
     const admin = await listenAdmin(join(store.instanceFolder ?? '', 'admin.sock'), {
-      status: () => Promise.resolve({}),
-      reload: () => Promise.resolve({}),
-      purge: () => Promise.reject(new Error('the disk is gone')),
+      'POST /purge': () => Promise.reject(new Error('the disk is gone')),
     });
     onTestFinished(() => admin.close());
     const { code, stderr } = await cli.run('purge', `${cobra}@v1.9.0`);

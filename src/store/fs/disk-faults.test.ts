@@ -57,6 +57,10 @@ describe.runIf(process.getuid?.() === 0)('a disk that is full', () => {
     expect(await store.writable()).toBe(false);
     expect(await textOf(store, mod)).toBe('module m');
     expect((await store.claim(zip)).holder).toBe('us');
+    await expect(store.keepSumdb('sum.test', 'latest', Buffer.from('9'))).rejects.toMatchObject({
+      code: 'disk_full',
+    });
+    expect(await store.keptSumdb('sum.test', 'latest')).toBeUndefined();
   });
 
   it('does not keep the store from opening, reading and purging back to life', async () => {
@@ -84,6 +88,7 @@ describe.runIf(process.getuid?.() === 0)('a folder that cannot be written', () =
     const folder = makeTestFolder({ tmpfs: 'size=2m' });
     const first = await folder.open();
     await putVersion(first, path, 'v1.0.0');
+    await first.keepSumdb('sum.test', 'latest', Buffer.from('9'));
     await first.close();
     fs.rmSync(join(folder.path, 'meta/records'), { recursive: true });
     mount(['-o', 'remount,ro', folder.path]);
@@ -104,5 +109,9 @@ describe.runIf(process.getuid?.() === 0)('a folder that cannot be written', () =
       code: 'read_only',
     });
     expect(await store.readMutable(parseModulePath(path), 'list')).toBeUndefined();
+    expect((await store.keptSumdb('sum.test', 'latest'))?.body.toString()).toBe('9');
+    await expect(store.keepSumdb('sum.test', 'latest', Buffer.from('10'))).rejects.toMatchObject({
+      code: 'read_only',
+    });
   });
 });

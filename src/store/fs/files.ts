@@ -189,10 +189,10 @@ export function rename(from: string, to: string): Promise<void> {
 }
 
 /** Writes a new file whole; rejects with EEXIST when the name is taken. A failed write leaves no file. */
-export async function createFile(path: string, text: string, durable = false): Promise<void> {
+export async function createFile(path: string, text: string | Uint8Array, durable = false): Promise<void> {
   const file = await OpenFile.open(path, 'wx');
   try {
-    await file.writeAt([Buffer.from(text)], 0);
+    await file.writeAt([typeof text === 'string' ? Buffer.from(text) : text], 0);
     if (durable) await file.sync();
   } catch (error) {
     await unlinkIfAny(path).catch(() => false);
@@ -203,7 +203,7 @@ export async function createFile(path: string, text: string, durable = false): P
 }
 
 /** Readers of `path` see the old text or the new one, never a part. `temporary` is a name on the same file system. */
-export async function replaceFile(path: string, text: string, temporary: string): Promise<void> {
+export async function replaceFile(path: string, text: string | Uint8Array, temporary: string): Promise<void> {
   await createFile(temporary, text);
   try {
     try {

@@ -6,6 +6,7 @@ import type { ArtifactKey, ModulePath, Version } from '../../gomod/types.ts';
 import type {
   ArtifactFile,
   Claim,
+  KeptSumdb,
   MutableEntry,
   MutableName,
   PurgeEvent,
@@ -25,6 +26,7 @@ import type { FsStoreOptions } from './options.ts';
 import { checkFolder, makeLayout, probeHardLinks } from './prepare.ts';
 import { Records } from './records.ts';
 import { Space } from './space.ts';
+import { readSumdb } from './sumdb-folder.ts';
 import { readCompleteVersions } from './versions-folder.ts';
 import { walkVersions } from './walk.ts';
 import { Writer } from './writer.ts';
@@ -122,6 +124,23 @@ export class FsStore implements Store {
       await writer.mutables.write(path, name, entry);
     } catch (error) {
       throw toStoreError(error, `write ${name} of ${path}`);
+    }
+  }
+
+  async keptSumdb(name: string, operation: string): Promise<KeptSumdb | undefined> {
+    try {
+      return await readSumdb(this.#parts.layout, name, operation);
+    } catch (error) {
+      throw toStoreError(error, `read ${operation} of ${name}`);
+    }
+  }
+
+  async keepSumdb(name: string, operation: string, body: Buffer): Promise<boolean> {
+    const writer = this.#writer();
+    try {
+      return await writer.keepSumdb(name, operation, body);
+    } catch (error) {
+      throw toStoreError(error, `keep ${operation} of ${name}`);
     }
   }
 

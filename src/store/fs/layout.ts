@@ -4,12 +4,16 @@
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { escapeCase } from '../../gomod/escape.ts';
 import { escapePath } from '../../gomod/module-path.ts';
 import type { ArtifactExt, ArtifactKey, ModulePath } from '../../gomod/types.ts';
 import { escapeVersion } from '../../gomod/version.ts';
 import type { MutableName } from '../store.ts';
 
 export const artifactExts: readonly ArtifactExt[] = ['info', 'mod', 'zip'];
+
+const sumdbNameShape = /^[A-Za-z0-9._:~-]+(?:\/[A-Za-z0-9._:~-]+)*$/;
+const sumdbOperationShape = /^(?:latest|(?:lookup|tile)(?:\/[a-z0-9!@._~+-]+)+)$/;
 
 /** The data folder's paths. All are absolute when `data` is. */
 export class Layout {
@@ -66,6 +70,19 @@ export class Layout {
   mutable(path: ModulePath, name: MutableName): string {
     const file = name.startsWith('query:') ? `query-${shortHash(name)}` : name;
     return join(this.mutableFolder(path), `${file}.json`);
+  }
+
+  /**
+   * `meta/sumdb/{escaped name}/{operation}`. Undefined unless every part of both is a plain name: what clients ask for
+   * must not lead out of the folder, nor meet itself in another case on a file system that folds case.
+   */
+  sumdb(name: string, operation: string): string | undefined {
+    if (!sumdbNameShape.test(name) || !sumdbOperationShape.test(operation)) return undefined;
+    if ([...name.split('/'), ...operation.split('/')].some((part) => part === '.' || part === '..')) {
+      return undefined;
+    }
+    // `@` cannot stand in a database's name, so one that is the beginning of another never meets its files.
+    return join(this.meta, 'sumdb', escapeCase(name).replaceAll('/', '@'), operation);
   }
 
   claim(key: ArtifactKey): string {

@@ -21,6 +21,7 @@ import { type PurgeResult, purge } from './purge.ts';
 import type { Records } from './records.ts';
 import type { Space } from './space.ts';
 import { StagedFile } from './staged-file.ts';
+import { writeSumdb } from './sumdb-folder.ts';
 
 const defaultStallMs = 5_000;
 const defaultListDelayMs = 50;
@@ -100,6 +101,12 @@ export class Writer {
       lists: this.#lists,
       mutables: this.mutables,
     });
+  }
+
+  /** Nothing is kept on a disk that is too full to store artifacts. */
+  async keepSumdb(name: string, operation: string, body: Buffer): Promise<boolean> {
+    await this.#parts.space.check();
+    return writeSumdb(this.#parts.layout, this.instance.staging, { name, operation, body });
   }
 
   /** A file can be made in staging and there is space: what stage() would ask. */

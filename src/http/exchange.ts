@@ -1,0 +1,127 @@
+/**
+ * One request and its response: their id, the plain-text ways out, and the one access line at the end. How replies
+ * with a body are sent is in `replies.ts`.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Clock } from '../lib/clock.ts';
+import type { Operation } from '../proxy/operation.ts';
+import { hopHeaders } from '../upstream/parent-headers.ts';
+import { type AccessLog, fieldsOf } from './access-log.ts';
+import { type Hop, hopOf } from './hop.ts';
+import { answerFor } from './status.ts';
+
+export interface ExchangeDeps {
+  readonly clock: Clock;
+  readonly accessLog: AccessLog;
+  /** Of this modferry, told to other modferries. Default: they are not told what answers them. */
+  readonly version: string;
+  negativeMaxAgeS(): number;
+  onUnexpected(error: unknown, id: string): void;
+}
+
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly id: string;
+  readonly url: string;
+  /** Set when another modferry asks. */
+  readonly hop: Hop | undefined;
+  readonly #deps: ExchangeDeps;
+  readonly #startedAtMs: number;
+  #fields = '';
+
+  constructor(request: IncomingMessage, response: ServerResponse, id: string, deps: ExchangeDeps) {
+    this.request = request;
+    this.response = response;
+    this.id = id;
+    this.url = request.url ?? '/';
+    this.hop = hopOf(request);
+    this.#deps = deps;
+    this.#startedAtMs = deps.clock.monotonic();
+    if (this.hop === undefined) return;
+    // Set ahead of whatever is answered; writeHead adds its own to them.
+    response.setHeader(hopHeaders.version, deps.version);
+    response.setHeader('x-request-id', id);
+  }
+
+  /** Milliseconds since the request came. */
+  get elapsedMs(): number {
+    return this.#deps.clock.monotonic() - this.#startedAtMs;
+  }
+
+  /** JSON fields of what was asked, for the access line. */
+  get fields(): string {
+    if (this.#fields === '') this.#fields = fieldsOf({ artifact: 'none', path: this.url });
+    return this.#fields;
+  }
+
+  asksFor(what: Operation | { readonly page: string }): void {
+    this.#fields = 'page' in what ? fieldsOf({ artifact: what.page }) : fieldsOfOperation(what);
+  }
+
+  /** A whole answer of plain text, with its access line. */
+  text(status: number, text: string, headers: Readonly<Record<string, string>> = {}): void {
+    const { request, response } = this;
+    const body = Buffer.from(text);
+    // A body the client is still sending is not read: the connection ends with this answer.
+    const close = request.method === 'GET' || request.method === 'HEAD' ? {} : { connection: 'close' };
+    response.writeHead(status, {
+      'content-type': 'text/plain; charset=utf-8',
+      'content-length': body.length,
+      'x-content-type-options': 'nosniff',
+      'x-request-id': this.id,
+      ...headers,
+      ...close,
+    });
+    response.end(request.method === 'HEAD' ? undefined : body);
+    this.log(status, body.length, 'none', false);
+  }
+
+  /** The answer for an error, by the table in `status.ts`. Nothing may have been sent yet. */
+  fail(error: unknown): void {
+    const answer = answerFor(error, this.#deps.negativeMaxAgeS());
+    if (answer.unexpected) this.#deps.onUnexpected(error, this.id);
+    const tellsCause = this.hop !== undefined && answer.cause !== undefined;
+    this.text(answer.status, answer.text, {
+      ...answer.headers,
+      ...(tellsCause ? { [hopHeaders.cause]: answer.cause } : {}),
+    });
+  }
+
+  log(
+    status: number,
+    bytes: number,
+    source: string,
+    aborted: boolean,
+    firstByteMs: number = this.elapsedMs,
+  ): void {
+    this.#deps.accessLog.add({
+      id: this.id,
+      method: this.request.method ?? '',
+      fields: this.fields,
+      source,
+      status,
+      bytes,
+      firstByteMs,
+      totalMs: this.elapsedMs,
+      ...(aborted ? { aborted } : {}),
+    });
+  }
+}
+
+function fieldsOfOperation(operation: Operation): string {
+  switch (operation.kind) {
+    case 'artifact':
+      return fieldsOf({
+        module: operation.key.path,
+        version: operation.key.version,
+        artifact: operation.key.ext,
+      });
+    case 'query':
+      return fieldsOf({ module: operation.path, version: operation.query, artifact: 'query' });
+    case 'sumdb':
+      return fieldsOf({ artifact: 'sumdb', path: operation.rest });
+    default:
+      return fieldsOf({ module: operation.path, artifact: operation.kind });
+  }
+}

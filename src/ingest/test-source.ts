@@ -1,0 +1,142 @@
+/** For tests: an upstream whose answers and bodies are fed by hand, and a walk over several under a fake clock. */
+import { FakeClock } from '../lib/fake-clock.ts';
+import { plainPlan } from '../upstream/plan.ts';
+import {
+  type Upstream,
+  type UpstreamAnswer,
+  UpstreamError,
+  type UpstreamErrorCode,
+  type UpstreamRequest,
+} from '../upstream/types.ts';
+import { Walk } from '../upstream/walk.ts';
+
+export interface HeadFacts {
+  readonly contentLength?: number | undefined;
+  readonly offset?: number;
+  readonly totalBytes?: number | undefined;
+  readonly etag?: string;
+}
+
+type Item = Buffer | Error | 'end';
+
+/** Questions wait until `say` or `fail`; bodies until they are given something. */
+export class FedUpstream implements Upstream {
+  readonly name: string;
+  readonly isPrivate = false;
+  readonly stopsOnError = false;
+  readonly requests: UpstreamRequest[] = [];
+  readonly blames: string[] = [];
+  cancelled = 0;
+  #open: PromiseWithResolvers<UpstreamAnswer> | undefined;
+  #feed: (...items: Item[]) => void = () => {};
+  readonly #said: (() => void)[] = [];
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  fetch(request: UpstreamRequest): Promise<UpstreamAnswer> {
+    this.requests.push(request);
+    const open = Promise.withResolvers<UpstreamAnswer>();
+    this.#open = open;
+    request.signal.addEventListener('abort', () =>
+      open.reject(new UpstreamError(this.name, 'aborted', 'aborted')),
+    );
+    this.#said.shift()?.();
+    return open.promise;
+  }
+
+  async close(): Promise<void> {}
+
+  /** The range of the last question. */
+  get wish(): { fromByte: number | undefined; ifRange: string | undefined } {
+    const last = this.requests.at(-1);
+    return { fromByte: last?.fromByte, ifRange: last?.ifRange };
+  }
+
+  /** Answers the question that is open. */
+  say(facts: HeadFacts = {}, ...items: Item[]): this {
+    this.#open?.resolve(this.#answer(facts));
+    this.give(...items);
+    return this;
+  }
+
+  /** The same for the next question to come. */
+  willSay(facts: HeadFacts, ...items: Item[]): this {
+    this.#said.push(() => this.say(facts, ...items));
+    return this;
+  }
+
+  willFail(code: UpstreamErrorCode, status?: number): this {
+    this.#said.push(() => {
+      const details = status === undefined ? {} : { status };
+      this.#open?.reject(new UpstreamError(this.name, code, `says ${status ?? code}`, details));
+    });
+    return this;
+  }
+
+  /** Goes on with the body of the last answer. */
+  give(...items: Item[]): void {
+    this.#feed(...items);
+  }
+
+  breakOff(code: UpstreamErrorCode = 'reset'): void {
+    this.give(new UpstreamError(this.name, code, 'connection reset'));
+  }
+
+  #answer(facts: HeadFacts): UpstreamAnswer {
+    const waiting: Item[] = [];
+    let wake = Promise.withResolvers<void>();
+    let isCancelled = false;
+    const dropped = (): UpstreamError => new UpstreamError(this.name, 'aborted', 'the body was dropped');
+    this.#feed = (...items) => {
+      waiting.push(...items);
+      wake.resolve();
+    };
+    async function* read(): AsyncGenerator<Buffer, void, void> {
+      for (;;) {
+        if (isCancelled) throw dropped();
+        const next = waiting.shift();
+        if (next === undefined) {
+          await wake.promise;
+          wake = Promise.withResolvers();
+        } else if (next === 'end') return;
+        else if (next instanceof Error) throw next;
+        else yield next;
+      }
+    }
+    const { contentLength, offset = 0, totalBytes = contentLength, etag } = facts;
+    return {
+      upstream: this.name,
+      contentLength,
+      offset,
+      totalBytes,
+      contentType: 'application/zip',
+      etag,
+      lastModified: undefined,
+      firstByteMs: 1,
+      body: read(),
+      cancel: () => {
+        if (!isCancelled) this.cancelled += 1;
+        isCancelled = true;
+        wake.resolve();
+      },
+      blame: (code, message) => this.blames.push(`${code}: ${message}`),
+    };
+  }
+}
+
+export function fedWalk(
+  upstreams: readonly Upstream[],
+  clock: FakeClock = new FakeClock(),
+  signal: AbortSignal = new AbortController().signal,
+): { walk: Walk; clock: FakeClock } {
+  const walk = new Walk({
+    plan: plainPlan({ upstreams, answerClass: 'zip', firstByteMs: 1_000, lastHopeMs: 60_000 }),
+    target: '/example.com/m/@v/v1.0.0.zip',
+    answerClass: 'zip',
+    signal,
+    clock,
+  });
+  return { walk, clock };
+}

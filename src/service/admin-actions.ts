@@ -1,0 +1,64 @@
+/** What the admin socket can do, by method and path: checked input, plain answers. */
+import { parseModulePath } from '../gomod/module-path.ts';
+import type { ModulePath } from '../gomod/types.ts';
+import { parseCanonicalVersion } from '../gomod/version.ts';
+import type { AdminActions } from '../http/admin.ts';
+import { ModferryError } from '../lib/errors.ts';
+import type { FsStore } from '../store/fs/fs-store.ts';
+import type { Answering } from './answering.ts';
+import { explain } from './explain.ts';
+import type { LastFetches } from './last-fetches.ts';
+import type { Mirrors } from './mirrors.ts';
+
+export interface AdminActionsDeps {
+  status(): Promise<object>;
+  reload(): Promise<object>;
+  readonly store: FsStore;
+  readonly mirrors: Mirrors;
+  readonly answering: Answering;
+  readonly lastFetches: LastFetches;
+}
+
+export function adminActions(deps: AdminActionsDeps): AdminActions {
+  const { store, mirrors, answering } = deps;
+  return {
+    'GET /status': () => deps.status(),
+    'POST /reload': () => deps.reload(),
+    'POST /purge': async (ask) => {
+      const path = modulePathOf(ask['module']);
+      const { version: text } = ask;
+      if (text === undefined) return store.purge({ path });
+      const version = typeof text === 'string' ? parseCanonicalVersion(path, text) : undefined;
+      if (version === undefined) {
+        throw new ModferryError('invalid_version', `"${String(text)}" is not a canonical version of ${path}`);
+      }
+      return store.purge({ path, version });
+    },
+    'GET /controls': async () => mirrors.controls,
+    'POST /controls': (ask) => mirrors.order(ask),
+    'POST /upstreams/clear': async (ask) => ({ cleared: mirrors.clear(nameOf(ask['upstream'])) }),
+    'POST /upstreams/probe': async (ask) => ({ probes: await mirrors.probeNow(nameOf(ask['upstream'])) }),
+    'POST /negatives/clear': async (ask) => ({
+      cleared: answering.proxy.clearNegatives(modulePathOf(ask['module'])),
+    }),
+    'GET /explain': (ask) => {
+      const path = modulePathOf(ask['module']);
+      const { version: text } = ask;
+      const version = typeof text === 'string' ? parseCanonicalVersion(path, text) : undefined;
+      if (text !== undefined && version === undefined) {
+        throw new ModferryError('invalid_version', `"${String(text)}" is not a canonical version of ${path}`);
+      }
+      return explain(deps, path, version);
+    },
+  };
+}
+
+function modulePathOf(text: unknown): ModulePath {
+  if (typeof text === 'string') return parseModulePath(text);
+  throw new ModferryError('bad_request', 'name a module: {"module": …}');
+}
+
+function nameOf(text: unknown): string | undefined {
+  if (text === undefined || typeof text === 'string') return text;
+  throw new ModferryError('bad_request', 'an upstream is named by text');
+}

@@ -1,0 +1,290 @@
+/**
+ * The upstreams of the snapshot in force, watched: their records, which outlive a reload, the planner over them, the
+ * prober, and what operators ordered. Everybody who asks an upstream gets the plan from here.
+ */
+import type { Config } from '../config/snapshot.ts';
+import type { ModulePath } from '../gomod/types.ts';
+import type { Explained } from '../health/explained.ts';
+import { latencyBoundMs } from '../health/latency-bound.ts';
+import { Planner, type PlanRequest } from '../health/planner.ts';
+import type { ProbeTarget } from '../health/probe.ts';
+import { type ProbeResult, Prober } from '../health/prober.ts';
+import type { Candidate } from '../health/standing.ts';
+import type { Controls, HealthEvents, HealthOptions, RouteName, UpstreamFigures } from '../health/types.ts';
+import { UpstreamRecord } from '../health/upstream-record.ts';
+import { WatchedUpstream } from '../health/watched-upstream.ts';
+import type { Clock } from '../lib/clock.ts';
+import { ModferryError } from '../lib/errors.ts';
+import type { EventBus } from '../lib/event-bus.ts';
+import { type Plan, plainPlan } from '../upstream/plan.ts';
+import type { AnswerClass, Upstream } from '../upstream/types.ts';
+import { ControlsFile } from './controls-file.ts';
+import type { UpstreamMember, UpstreamSet } from './upstream-set.ts';
+
+export interface MirrorsDeps {
+  readonly clock: Clock;
+  /** From 0 up to 1. */
+  readonly random: () => number;
+  readonly events: EventBus<HealthEvents>;
+  /** Absolute: where orders are kept. */
+  readonly dataDir: string;
+  config(): Config;
+  /** After each change of what operators ordered, by whomever, and when a mode has ended by itself. */
+  onControls(before: Controls, after: Controls): void;
+}
+
+/** One upstream of the set in force. */
+interface Watched {
+  readonly member: UpstreamMember;
+  readonly record: UpstreamRecord;
+  readonly upstream: WatchedUpstream;
+  readonly candidate: Candidate;
+  readonly target: ProbeTarget;
+}
+
+/** Records of upstreams that left the configuration are kept this many, for when they come back. */
+const maxRecords = 200;
+
+export class Mirrors {
+  readonly #deps: MirrorsDeps;
+  readonly #planner: Planner;
+  readonly #prober: Prober;
+  readonly #controlsFile: ControlsFile;
+  readonly #records = new Map<string, UpstreamRecord>();
+  readonly #unsubscribe: () => void;
+  #set: UpstreamSet;
+  #watched: readonly Watched[] = [];
+  #routes: { readonly [Route in RouteName]: readonly Candidate[] } = { public: [], private: [] };
+  #options: HealthOptions;
+  #optionsOf: Config;
+
+  constructor(deps: MirrorsDeps, set: UpstreamSet) {
+    this.#deps = deps;
+    this.#set = set;
+    this.#optionsOf = deps.config();
+    this.#options = healthOptions(this.#optionsOf);
+    this.#controlsFile = new ControlsFile(deps.dataDir, deps.clock, deps.onControls);
+    this.#planner = new Planner({
+      clock: deps.clock,
+      random: deps.random,
+      events: deps.events,
+      options: () => this.#healthOptions(),
+      controls: () => this.controls,
+    });
+    this.#prober = new Prober({
+      clock: deps.clock,
+      random: deps.random,
+      events: deps.events,
+      options: () => this.#healthOptions().probe,
+      targets: () => this.#watched.map(({ target }) => target),
+      isPaused: () => this.isOffline(),
+    });
+    this.#unsubscribe = deps.events.on('state', ({ upstream, to }) => {
+      if (to === 'suspect') this.#prober.poke(upstream);
+    });
+    this.adopt(set);
+  }
+
+  /** Reads what was ordered before, and begins to probe. */
+  async open(): Promise<void> {
+    await this.#controlsFile.open();
+    this.#prober.start();
+  }
+
+  close(): void {
+    this.#unsubscribe();
+    this.#prober.stop();
+    this.#controlsFile.close();
+  }
+
+  /** A reload: upstreams that stay keep what is known of them. */
+  adopt(set: UpstreamSet): void {
+    this.#set = set;
+    this.#watched = set.members.map((member) => this.#watch(member));
+    const all = this.#watched.map(({ candidate }) => candidate);
+    this.#routes = { public: all, private: all.filter(({ upstream }) => upstream.isPrivate) };
+    const known = new Set(this.#watched.map(({ record }) => record));
+    for (const [key, record] of this.#records) {
+      if (this.#records.size <= maxRecords) break;
+      if (!known.has(record)) this.#records.delete(key);
+    }
+  }
+
+  get controls(): Controls {
+    return this.#controlsFile.current;
+  }
+
+  isOffline(): boolean {
+    return this.controls.mode === 'offline';
+  }
+
+  hasSources(path: ModulePath): boolean {
+    return this.#routes[this.#routeOf(path)].length > 0;
+  }
+
+  /** False: every source of this module (none: of public ones) is out, rests, or has an open breaker. */
+  mayAnswer(path: ModulePath | undefined): boolean {
+    const route = path === undefined ? 'public' : this.#routeOf(path);
+    return !this.#planner.unavailableFor(route, this.#routes[route]);
+  }
+
+  /** Without a path: for what belongs to no module, such as a checksum database. */
+  plan(path: ModulePath | undefined, answerClass: AnswerClass, isBackground = false): Plan {
+    if (!isBackground) this.#prober.noteTraffic();
+    return this.#planner.plan(this.#request(path, answerClass, isBackground));
+  }
+
+  /** To one server that is not among the upstreams, such as a checksum database's own. */
+  directPlan(upstream: Upstream): Plan {
+    const { firstByteMs, lastHopeMs } = this.#deps.config().timeouts;
+    const upstreams = this.isOffline() ? [] : [upstream];
+    return plainPlan({ upstreams, answerClass: 'meta', firstByteMs: firstByteMs.meta, lastHopeMs });
+  }
+
+  /** Whom a request would ask now. Changes nothing. */
+  explain(path: ModulePath, answerClass: AnswerClass): { route: RouteName; sources: Explained[] } {
+    const request = this.#request(path, answerClass, false);
+    return { route: request.route, sources: this.#planner.explain(request) };
+  }
+
+  figures(): UpstreamFigures[] {
+    const { takenOut, pinned } = this.controls;
+    const routes = (['public', 'private'] as const).filter((route) => this.#routes[route].length > 0);
+    return this.#watched.map(({ member, record, upstream }) =>
+      record.figures({
+        url: member.url,
+        isPrivate: upstream.isPrivate,
+        level: member.level,
+        weight: member.weight,
+        queued: member.upstream.queued ?? 0,
+        isTakenOut: takenOut.includes(record.name),
+        isPinned: pinned === record.name,
+        favouriteOf: routes.filter((route) => this.#planner.favourite(route) === record.name),
+        isModferry: upstream.parent !== undefined,
+      }),
+    );
+  }
+
+  /** Rejects with ModferryError `bad_order`, or `controls_file` when it holds for this process only. */
+  order(order: Readonly<Record<string, unknown>>): Promise<Controls> {
+    return this.#controlsFile.order(
+      order,
+      this.#watched.map(({ record }) => record.name),
+    );
+  }
+
+  /** One upstream or all: breakers closed, suspicion and pauses forgotten. Returns how many. */
+  clear(name: string | undefined): number {
+    const chosen = this.#watched.filter(({ record }) => name === undefined || record.name === name);
+    if (name !== undefined && chosen.length === 0) {
+      const names = this.#watched.map(({ record }) => record.name).join(', ');
+      throw new ModferryError('unknown_upstream', `there is no upstream "${name}"; there are: ${names}`);
+    }
+    for (const { record } of chosen) record.clear();
+    return chosen.length;
+  }
+
+  probeNow(name: string | undefined): Promise<ProbeResult[]> {
+    return this.#prober.probeNow(name);
+  }
+
+  #request(path: ModulePath | undefined, answerClass: AnswerClass, isBackground: boolean): PlanRequest {
+    const route = path === undefined ? 'public' : this.#routeOf(path);
+    return {
+      route,
+      upstreams: this.#routes[route],
+      answerClass,
+      isBackground,
+      ...(path === undefined ? {} : { modulePath: path }),
+    };
+  }
+
+  #routeOf(path: ModulePath): RouteName {
+    return this.#set.isPrivate(path) ? 'private' : 'public';
+  }
+
+  #watch(member: UpstreamMember): Watched {
+    const { clock, events } = this.#deps;
+    const { upstream: inner } = member;
+    const record = this.#recordOf(member);
+    const upstream = new WatchedUpstream({
+      inner,
+      health: record,
+      clock,
+      events,
+      isOffline: () => this.isOffline(),
+      isAskedAnyway: () => this.controls.pinned === inner.name || this.controls.isFrozen,
+    });
+    const candidate: Candidate = {
+      upstream,
+      health: record,
+      level: member.level,
+      weight: member.weight,
+      get isModferry() {
+        return upstream.parent !== undefined;
+      },
+      get failoverMs() {
+        return upstream.parent?.failoverMs;
+      },
+    };
+    const target: ProbeTarget = {
+      name: inner.name,
+      upstream: inner,
+      probe: member.probe,
+      isModferry: () => inner.parent !== undefined,
+      // The inner one remembers it by itself.
+      noteParent: () => {},
+      health: record,
+    };
+    return { member, record, upstream, candidate, target };
+  }
+
+  #recordOf(member: UpstreamMember): UpstreamRecord {
+    const { name } = member.upstream;
+    const key = `${name} ${member.url}`;
+    let record = this.#records.get(key);
+    if (record === undefined) {
+      record = new UpstreamRecord({
+        name,
+        clock: this.#deps.clock,
+        random: this.#deps.random,
+        events: this.#deps.events,
+        options: () => this.#healthOptions(),
+        latencyBoundMs: () => this.#latencyBoundMs(),
+        beatenIsSuspectAfterMs: () => Math.max(1_000, this.#latencyBoundMs() ?? 0),
+      });
+      this.#records.set(key, record);
+    }
+    return record;
+  }
+
+  #latencyBoundMs(): number | undefined {
+    return latencyBoundMs(
+      this.#watched.map(({ record }) => record),
+      this.#healthOptions(),
+    );
+  }
+
+  #healthOptions(): HealthOptions {
+    const config = this.#deps.config();
+    if (config !== this.#optionsOf) {
+      this.#optionsOf = config;
+      this.#options = healthOptions(config);
+    }
+    return this.#options;
+  }
+}
+
+function healthOptions(config: Config): HealthOptions {
+  const { health, breaker, retry, hedge, timeouts, strategy } = config;
+  return {
+    ...health,
+    breaker,
+    retry,
+    hedge,
+    strategy,
+    firstByteMs: timeouts.firstByteMs,
+    firstByteFloorMs: timeouts.firstByteFloorMs,
+    lastHopeMs: timeouts.lastHopeMs,
+  };
+}

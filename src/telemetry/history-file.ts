@@ -1,0 +1,122 @@
+/**
+ * The history in the data folder: `meta/events.jsonl`, one JSON line an event, and `meta/events.1.jsonl`, the one
+ * before it. Several processes append, each batch by one write in append mode, so that lines do not mix. A reader
+ * takes what it can read: torn and foreign lines are passed over, what was written twice is taken once.
+ */
+import { open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf } from '../lib/errors.ts';
+import { type EventFilter, type HistoryEvent, parseEventLine, selectEvents } from './history-types.ts';
+
+const maxBytes = 1024 * 1024;
+
+/** A process that died while it turned the file over must not stop that for ever. */
+const staleLockMs = 10_000;
+
+export interface EventFiles {
+  readonly current: string;
+  readonly before: string;
+}
+
+export function eventFilesIn(dataDir: string): EventFiles {
+  const meta = join(dataDir, 'meta');
+  return { current: join(meta, 'events.jsonl'), before: join(meta, 'events.1.jsonl') };
+}
+
+/**
+ * Appends whole lines. `nowMs`: wall clock. Rejects with the system's error; a part may have been written then, so
+ * the same lines may be appended again.
+ */
+export async function appendLines(files: EventFiles, lines: string, nowMs: number): Promise<void> {
+  await turnOver(files, nowMs);
+  const handle = await open(files.current, 'a+');
+  try {
+    const { size } = await handle.stat();
+    // Whoever wrote last may have been cut off in the middle of a line.
+    const bytes = Buffer.from((await endsLine(handle, size)) ? lines : `\n${lines}`);
+    const { bytesWritten } = await handle.write(bytes);
+    if (bytesWritten < bytes.length) throw new Error('only a part could be written');
+  } finally {
+    await handle.close();
+  }
+}
+
+/** All that is there, oldest first. Rejects with the system's error unless the files are merely absent. */
+export async function readEvents(dataDir: string, filter: EventFilter = {}): Promise<HistoryEvent[]> {
+  const files = eventFilesIn(dataDir);
+  // The current file first: what is moved away between the two readings is then read twice, not missed.
+  const current = await textIn(files.current);
+  const before = await textIn(files.before);
+  const events = new Map<string, HistoryEvent>();
+  for (const line of `${before}\n${current}`.split('\n')) {
+    const event = line === '' ? undefined : parseEventLine(line);
+    if (event !== undefined) events.set(`${event.instance} ${event.number}`, event);
+  }
+  const sorted = [...events.values()].sort((a, b) => a.atMs - b.atMs || byOrigin(a, b));
+  return selectEvents(sorted, filter);
+}
+
+/** Changes whenever something was appended. Empty where there is no file. */
+export async function eventFilesMark(dataDir: string): Promise<string> {
+  const facts = await stat(eventFilesIn(dataDir).current).catch(() => undefined);
+  return facts === undefined ? '' : `${facts.ino} ${facts.size}`;
+}
+
+function byOrigin(a: HistoryEvent, b: HistoryEvent): number {
+  if (a.instance === b.instance) return a.number - b.number;
+  return a.instance < b.instance ? -1 : 1;
+}
+
+async function endsLine(handle: Awaited<ReturnType<typeof open>>, size: number): Promise<boolean> {
+  if (size === 0) return true;
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(1), 0, 1, size - 1);
+  return bytesRead === 0 || buffer.toString('latin1') === '\n';
+}
+
+/** Moves a long file away. Only one process does; the others go on appending to whichever is there. */
+async function turnOver({ current, before }: EventFiles, nowMs: number): Promise<void> {
+  if (!(await isLong(current))) return;
+  const lock = `${current}.lock`;
+  try {
+    await (await open(lock, 'wx')).close();
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+    const held = await stat(lock).catch(() => undefined);
+    if (held !== undefined && nowMs - held.mtimeMs > staleLockMs) await unlink(lock).catch(() => {});
+    return;
+  }
+  try {
+    // Somebody else may have done it before the lock was ours.
+    if (await isLong(current)) await rename(current, before);
+  } finally {
+    await unlink(lock).catch(() => {});
+  }
+}
+
+async function isLong(path: string): Promise<boolean> {
+  const facts = await stat(path).catch(() => undefined);
+  return facts !== undefined && facts.size >= maxBytes;
+}
+
+/** As much of the end of the file as it should have at most: it may be something foreign of any size. */
+async function textIn(path: string): Promise<string> {
+  const facts = await stat(path).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined;
+    throw error;
+  });
+  if (facts === undefined || !facts.isFile()) return '';
+  if (facts.size <= 2 * maxBytes) return readFile(path, 'utf8').catch(absentText);
+  const handle = await open(path, 'r');
+  try {
+    const block = Buffer.alloc(2 * maxBytes);
+    const { bytesRead } = await handle.read(block, 0, block.length, facts.size - block.length);
+    return block.toString('utf8', 0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}
+
+function absentText(error: unknown): string {
+  if (errnoOf(error) === 'ENOENT') return '';
+  throw error;
+}

@@ -1,0 +1,163 @@
+import { describe, expect, it } from 'vitest';
+import { FakeClock } from '../lib/fake-clock.ts';
+import { firstBody } from './first-body.ts';
+import { plainPlan } from './plan.ts';
+import { readBody } from './read-body.ts';
+import { BodyUpstream } from './test-bodies.ts';
+import { failure } from './test-servers.ts';
+import { codes } from './test-walk.ts';
+import { Walk } from './walk.ts';
+
+function start(names: string, controller = new AbortController()) {
+  const upstreams = names.split('').map((name) => new BodyUpstream(name));
+  const clock = new FakeClock();
+  const { signal } = controller;
+  const walk = new Walk({
+    plan: plainPlan({ upstreams, answerClass: 'meta', firstByteMs: 1_000, lastHopeMs: 60_000 }),
+    target: '/example.com/m/@v/v1.0.0.info',
+    answerClass: 'meta',
+    signal,
+    clock,
+  });
+  const refused: string[] = [];
+  const found = firstBody({
+    walk,
+    signal,
+    clock,
+    limitBytes: 100,
+    withinMs: 60_000,
+    judge(body) {
+      if (body.toString() === 'bad') throw new Error('no good');
+      return body.toString();
+    },
+    onRefused: (source, reason) => refused.push(`${source}: ${reason}`),
+  });
+  found.catch(() => {});
+  const [a, b] = upstreams as [BodyUpstream, BodyUpstream];
+  return { clock, walk, found, refused, a, b, controller };
+}
+
+describe('firstBody', () => {
+  it('takes the first source that is complete in time, and asks nobody else', async () => {
+    const { found, clock, a, b } = start('ab');
+    await clock.advance(0);
+    a.answer().give('one', 'end');
+
+    expect(await found).toEqual({ value: 'one', upstream: 'a' });
+    expect(b.asked).toBe(0);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('asks the next one beside a body that drips, and blames the one that lost', async () => {
+    const { found, clock, a, b, walk } = start('ab');
+    await clock.advance(0);
+    a.answer().give('o');
+    await clock.advance(900);
+    expect(b.asked).toBe(0);
+    await clock.advance(200);
+    expect([a.cancelled, b.asked]).toEqual([0, 1]);
+    b.answer().give('two', 'end');
+
+    expect(await found).toEqual({ value: 'two', upstream: 'b' });
+    expect(a.blames).toEqual(['timeout: its body was not complete after 1100 ms, that of b was']);
+    expect(codes(walk)).toEqual(['a timeout', 'b ok']);
+    await clock.advance(0);
+    expect([a.cancelled, clock.timers]).toEqual([1, 0]);
+  });
+
+  it('takes the slow one after all when it is complete first, and blames nobody', async () => {
+    const { found, clock, a, b, walk } = start('ab');
+    await clock.advance(0);
+    a.answer().give('o');
+    await clock.advance(1_100);
+    b.answer().give('t');
+    a.give('ne', 'end');
+
+    expect(await found).toEqual({ value: 'one', upstream: 'a' });
+    expect([...a.blames, ...b.blames]).toEqual([]);
+    expect(b.cancelled).toBe(1);
+    expect(codes(walk)).toEqual(['a ok', 'b beaten']);
+  });
+
+  it('waits for the slow one when the other brings nothing', async () => {
+    const { found, clock, a, b, refused } = start('ab');
+    await clock.advance(0);
+    a.answer().give('o');
+    await clock.advance(1_100);
+    b.answer().give('bad', 'end');
+    await clock.advance(5_000);
+    a.give('ne', 'end');
+
+    expect(await found).toEqual({ value: 'one', upstream: 'a' });
+    expect(refused).toEqual(['b: no good']);
+  });
+
+  it('goes on to the next after bytes that are refused', async () => {
+    const { found, clock, a, b, walk } = start('ab');
+    await clock.advance(0);
+    a.answer().give('bad', 'end');
+    await clock.advance(0);
+    b.answer().give('two', 'end');
+
+    expect(await found).toMatchObject({ upstream: 'b' });
+    expect(codes(walk)).toEqual(['a refused', 'b ok']);
+  });
+
+  it('gives up the only source when its time is over', async () => {
+    const { found, clock, a, walk } = start('a');
+    await clock.advance(0);
+    a.answer().give('o');
+    await clock.advance(61_000);
+
+    expect(await found).toBeUndefined();
+    expect(codes(walk)).toEqual(['a timeout']);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('ends with the caller, and is out of time at its deadline', async () => {
+    const left = start('ab');
+    await left.clock.advance(0);
+    left.a.answer().give('o');
+    await left.clock.advance(1_100);
+    left.b.answer();
+    await left.clock.advance(0);
+    left.controller.abort(new Error('gone'));
+    await expect(left.found).rejects.toThrow('gone');
+    expect([left.a.cancelled, left.b.cancelled, left.clock.timers]).toEqual([1, 1, 0]);
+
+    const late = start('a');
+    await late.clock.advance(0);
+    late.a.answer();
+    await late.clock.advance(0);
+    late.controller.abort(new DOMException('late', 'TimeoutError'));
+    expect(await late.found).toBeUndefined();
+    expect(codes(late.walk)).toEqual(['a timeout']);
+  });
+});
+
+describe('readBody within a time', () => {
+  it('is timeout when the body is not complete by then, and cancels it', async () => {
+    const source = new BodyUpstream('a');
+    const clock = new FakeClock();
+    const asked = source.fetch({ target: '/x', answerClass: 'meta', signal: new AbortController().signal });
+    source.answer().give('abc');
+    const failed = failure(readBody(await asked, 100, { clock, withinMs: 2_000 }));
+    await clock.advance(2_000);
+
+    expect(await failed).toMatchObject({
+      code: 'timeout',
+      message: 'its answer was not complete within 2 s',
+    });
+    expect([source.cancelled, clock.timers]).toEqual([1, 0]);
+  });
+
+  it('leaves no timer behind a body that is', async () => {
+    const source = new BodyUpstream('a');
+    const clock = new FakeClock();
+    const asked = source.fetch({ target: '/x', answerClass: 'meta', signal: new AbortController().signal });
+    source.answer().give('abc', 'end');
+
+    expect((await readBody(await asked, 100, { clock, withinMs: 2_000 })).toString()).toBe('abc');
+    expect(clock.timers).toBe(0);
+  });
+});
