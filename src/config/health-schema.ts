@@ -3,7 +3,7 @@
  * defaults are for three to six mirrors; what each does together with the others is told in docs/health.md.
  */
 import * as z from 'zod';
-import { choice, duration, integer, optionalDuration, parsedBy, withDefault } from './fields.ts';
+import { choice, duration, flag, integer, optionalDuration, parsedBy, withDefault } from './fields.ts';
 import { type Parsed, parsePercent } from './shapes.ts';
 
 const day = 86_400_000;
@@ -43,6 +43,11 @@ export function parseProbePath(text: string): Parsed<string> {
 }
 
 const probe = z.strictObject({
+  enabled: flag({
+    default: true,
+    about:
+      'Without probes only real requests tell how upstreams are, and one that is out comes back by trials alone.',
+  }),
   every: duration({
     default: '10s',
     minMs: 100,

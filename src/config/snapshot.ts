@@ -100,6 +100,7 @@ function build(parsed: ParsedConfig, secrets: readonly UpstreamSecrets[]) {
     strategy,
     health: {
       probe: {
+        isEnabled: health.probe.enabled,
         everyMs: health.probe.every,
         idleEveryMs: health.probe.idle_every,
         outEveryMs: health.probe.out_every,

@@ -4,7 +4,9 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../lib/clock.ts';
+import type { EventBus } from '../lib/event-bus.ts';
 import type { Operation } from '../proxy/operation.ts';
+import type { RequestArtifact, RequestEvents } from '../proxy/request-events.ts';
 import { hopHeaders } from '../upstream/parent-headers.ts';
 import { type AccessLog, fieldsOf } from './access-log.ts';
 import { type Hop, hopOf } from './hop.ts';
@@ -13,7 +15,9 @@ import { answerFor } from './status.ts';
 export interface ExchangeDeps {
   readonly clock: Clock;
   readonly accessLog: AccessLog;
-  /** Of this modferry, told to other modferries. Default: they are not told what answers them. */
+  /** Hears of each answer, for metrics. */
+  readonly requests: EventBus<RequestEvents>;
+  /** Of this modferry, told to other modferries. */
   readonly version: string;
   negativeMaxAgeS(): number;
   onUnexpected(error: unknown, id: string): void;
@@ -29,6 +33,7 @@ export class Exchange {
   readonly #deps: ExchangeDeps;
   readonly #startedAtMs: number;
   #fields = '';
+  #artifact: RequestArtifact = 'other';
 
   constructor(request: IncomingMessage, response: ServerResponse, id: string, deps: ExchangeDeps) {
     this.request = request;
@@ -55,7 +60,12 @@ export class Exchange {
     return this.#fields;
   }
 
+  get artifact(): RequestArtifact {
+    return this.#artifact;
+  }
+
   asksFor(what: Operation | { readonly page: string }): void {
+    this.#artifact = 'page' in what ? 'page' : what.kind === 'artifact' ? what.key.ext : what.kind;
     this.#fields = 'page' in what ? fieldsOf({ artifact: what.page }) : fieldsOfOperation(what);
   }
 
@@ -95,7 +105,18 @@ export class Exchange {
     aborted: boolean,
     firstByteMs: number = this.elapsedMs,
   ): void {
-    this.#deps.accessLog.add({
+    const tookMs = this.elapsedMs;
+    const { requests, accessLog } = this.#deps;
+    requests.emit('request', {
+      artifact: this.#artifact,
+      source,
+      status,
+      bytes,
+      tookMs,
+      firstByteMs,
+      aborted,
+    });
+    accessLog.add({
       id: this.id,
       method: this.request.method ?? '',
       fields: this.fields,
@@ -103,7 +124,7 @@ export class Exchange {
       status,
       bytes,
       firstByteMs,
-      totalMs: this.elapsedMs,
+      totalMs: tookMs,
       ...(aborted ? { aborted } : {}),
     });
   }

@@ -3,8 +3,10 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { type FailureKind, SourcesFailure } from '../ingest/types.ts';
 import { raceAbort } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
+import { EventBus } from '../lib/event-bus.ts';
 import { FakeClock } from '../lib/fake-clock.ts';
 import type { Operation } from '../proxy/operation.ts';
+import { newHotCounters } from '../proxy/request-events.ts';
 import type { Reply, RequestContext } from '../proxy/types.ts';
 import { AccessLog } from './access-log.ts';
 import { BufferPool } from './buffer-pool.ts';
@@ -54,6 +56,8 @@ async function serve(
       },
     },
     hot: new HotCache(1024 * 1024),
+    hotCounters: newHotCounters(),
+    requests: new EventBus(),
     accessLog,
     pool: new BufferPool(),
     version: '1.2.3',

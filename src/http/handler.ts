@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Timer } from '../lib/clock.ts';
 import type { Operation } from '../proxy/operation.ts';
 import type { Proxy } from '../proxy/proxy.ts';
+import type { HotCounters } from '../proxy/request-events.ts';
 import type { Reply, RequestContext } from '../proxy/types.ts';
 import { hopHeaders } from '../upstream/parent-headers.ts';
 import { hitTail } from './access-log.ts';
@@ -27,6 +28,7 @@ export interface Page {
 export interface HandlerDeps extends ExchangeDeps, ReplyDeps {
   readonly proxy: Pick<Proxy, 'handle'>;
   readonly hot: HotCache;
+  readonly hotCounters: HotCounters;
   /** This process; a request that carries it came back to us. */
   readonly instanceId: string;
   readonly pathPrefix: string;
@@ -66,6 +68,8 @@ export class Handler {
     }
     response.writeHead(200, entry.headers);
     response.end(entry.body, 'latin1');
+    entry.counter.requests += 1;
+    entry.counter.bytes += entry.body.length;
     if (accessLog.logsHits) {
       this.#counter += 1;
       accessLog.addHit(`${this.#deps.instanceId}-${this.#counter.toString(36)}`, entry.logTail);
@@ -167,6 +171,7 @@ export class Handler {
         }),
         etag: etagOf(reply.sha256),
         lastModifiedMs: reply.lastModifiedMs,
+        counter: this.#deps.hotCounters[exchange.artifact],
         logTail: hitTail(exchange.fields, reply.body.length),
         freshUntilMs: cache.kind === 'immutable' ? Number.POSITIVE_INFINITY : cache.freshUntilMs,
         staleUntilMs: cache.kind === 'immutable' ? Number.POSITIVE_INFINITY : cache.staleUntilMs,

@@ -7,6 +7,7 @@ function entry(bytes: number, mutableOf?: string): HotEntry {
     headers: [],
     etag: '"x"',
     lastModifiedMs: undefined,
+    counter: { requests: 0, bytes: 0 },
     logTail: '',
     freshUntilMs: Number.POSITIVE_INFINITY,
     staleUntilMs: Number.POSITIVE_INFINITY,

@@ -3,6 +3,7 @@
  * of one path are two entries; both come from the same use case. Bounded by bytes.
  */
 import { LRUCache } from 'lru-cache';
+import type { HotCounter } from '../proxy/request-events.ts';
 
 export interface HotEntry {
   /** Small ones as a latin1 string: header and body then leave in one write. */
@@ -11,6 +12,8 @@ export interface HotEntry {
   readonly headers: string[];
   readonly etag: string;
   readonly lastModifiedMs: number | undefined;
+  /** Counts what is sent of it. */
+  readonly counter: HotCounter;
   /** The end of its access line, from `hitTail`. */
   readonly logTail: string;
   /** Wall clock; immutable answers have Infinity. */

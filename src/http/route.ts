@@ -14,7 +14,7 @@ export type Route =
   | { readonly kind: 'page'; readonly name: PageName }
   | { readonly kind: 'unknown' };
 
-export type PageName = 'home' | 'healthz' | 'readyz' | 'version' | 'robots';
+export type PageName = 'home' | 'healthz' | 'readyz' | 'version' | 'metrics' | 'robots';
 
 /** Longer than any path that Go's own limits allow, shorter than what could hurt. */
 const maxUrlLength = 4096;
@@ -24,6 +24,7 @@ const pages: Readonly<Record<string, PageName>> = {
   '/healthz': 'healthz',
   '/readyz': 'readyz',
   '/version': 'version',
+  '/metrics': 'metrics',
   '/robots.txt': 'robots',
 };
 

@@ -21,6 +21,11 @@ export class Admission {
     this.#slots = new Semaphore(concurrency, concurrency * 4);
   }
 
+  /** Fills that wait for a place. */
+  get waiting(): number {
+    return this.#slots.queued;
+  }
+
   /**
    * Resolves to the place's release. Rejects with SourcesFailure `overload` when too many wait, or the signal's
    * reason. `isBackground`: look-ahead bounds itself; in this queue a client that joins its fill would wait behind

@@ -58,6 +58,7 @@ export class Ingest {
   readonly #small = new Map<string, SharedWork<SmallFile | 'stored'>>();
   readonly #zips = new Map<string, ZipFill>();
   readonly #admission: Admission;
+  #joins = 0;
   readonly #memory: MemoryBudget;
   readonly #publisher: Publisher;
   readonly #unsubscribe: () => void;
@@ -68,6 +69,16 @@ export class Ingest {
     this.#memory = new MemoryBudget(deps.options().passThroughMemoryBytes);
     this.#publisher = new Publisher(deps.store, deps.events);
     this.#unsubscribe = deps.store.onPurge((event) => this.cancelMatching(event.path, event.version));
+  }
+
+  /** Fills of client requests that wait for their place. */
+  get waiting(): number {
+    return this.#admission.waiting;
+  }
+
+  /** How many askers found the fill they wanted under way, since the start. */
+  get joins(): number {
+    return this.#joins;
   }
 
   get activeFills(): number {
@@ -94,6 +105,8 @@ export class Ingest {
       );
       work = started;
       this.#small.set(name, started);
+    } else {
+      this.#joins += 1;
     }
     return work.join(asker.signal);
   }
@@ -112,6 +125,8 @@ export class Ingest {
           this.#realAskers.delete(name);
         }
       });
+    } else {
+      this.#joins += 1;
     }
     if (asker.background !== true) this.#realAskers.add(name);
     return fill.join();

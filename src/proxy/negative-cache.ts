@@ -16,6 +16,11 @@ export class NegativeCache {
     this.#clock = clock;
   }
 
+  /** Kept, in force or not yet forgotten. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
   /** `revalidate` (no-cache) passes by what is older than five seconds: askers are not let through one by one. */
   get(name: string, revalidate = false): SourcesFailure | undefined {
     const entry = this.#entries.get(name);

@@ -4,7 +4,7 @@
  */
 import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { parseControls } from '../health/controls-state.ts';
+import { activeControls, parseControls } from '../health/controls-state.ts';
 import { type Controls, noControls } from '../health/types.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import { ModferryError, messageOf } from '../lib/errors.ts';
@@ -113,7 +113,9 @@ export class ControlsFile {
     const seen = facts === undefined ? '' : `${facts.ino} ${facts.mtimeMs}`;
     if (seen !== this.#seen && !this.#closed) {
       this.#seen = seen;
-      this.#set(await read(this.#file, this.#clock.now()));
+      const controls = await read(this.#file, this.#clock.now());
+      // Reading takes time, and a mode may have ended meanwhile.
+      this.#set(activeControls(controls, this.#clock.now()));
     }
     // Ends a mode whose time is over even when nobody asks.
     void this.current;

@@ -204,7 +204,7 @@ export class Mirrors {
   }
 
   #watch(member: UpstreamMember): Watched {
-    const { clock, events } = this.#deps;
+    const { clock, events, config } = this.#deps;
     const { upstream: inner } = member;
     const record = this.#recordOf(member);
     const upstream = new WatchedUpstream({
@@ -230,7 +230,10 @@ export class Mirrors {
     const target: ProbeTarget = {
       name: inner.name,
       upstream: inner,
-      probe: member.probe,
+      get probe() {
+        // One that has a probe of its own wants it.
+        return member.probe ?? (config().health.probe.isEnabled ? undefined : 'off');
+      },
       isModferry: () => inner.parent !== undefined,
       // The inner one remembers it by itself.
       noteParent: () => {},

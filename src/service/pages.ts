@@ -13,6 +13,8 @@ export interface PageFacts {
   isReady(): Promise<{ ready: boolean; reason: string }>;
   /** How long this node may need to change its source before its first byte. Default: not told. */
   failoverMs(): number;
+  /** What Prometheus scrapes. */
+  metrics(): Promise<{ readonly contentType: string; readonly body: string }>;
 }
 
 const text = 'text/plain; charset=utf-8';
@@ -47,6 +49,8 @@ export function makePages(
           contentType: 'application/json',
           body: `${JSON.stringify({ name: 'modferry', version: facts.version, node: process.version })}\n`,
         };
+      case 'metrics':
+        return facts.metrics().then((page) => ({ status: 200, ...page }));
       default:
         return { status: 200, contentType: text, body: 'User-agent: *\nDisallow: /\n' };
     }

@@ -16,9 +16,20 @@ import type { IngestEvents } from '../ingest/types.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import { EventBus } from '../lib/event-bus.ts';
+import { newHotCounters, type RequestEvents } from '../proxy/request-events.ts';
 import { type FsStore, openFsStore } from '../store/fs/fs-store.ts';
-import { logEvents } from '../telemetry/event-log.ts';
+import { logEvents, logHealthEvents } from '../telemetry/event-log.ts';
+import { History } from '../telemetry/history.ts';
+import { keepHistory } from '../telemetry/history-events.ts';
 import type { Logger } from '../telemetry/log.ts';
+import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
+import {
+  controlEvents,
+  reloadedEvent,
+  reloadRefusedEvent,
+  startedEvent,
+  stoppedEvent,
+} from '../telemetry/service-events.ts';
 import type { GoEnv, OwnAddress } from '../upstream/decide-upstreams.ts';
 import { adminActions } from './admin-actions.ts';
 import { Answering } from './answering.ts';
@@ -69,6 +80,9 @@ export class Service {
   readonly #instanceId: string;
   readonly #events = new EventBus<IngestEvents>();
   readonly #health = new EventBus<HealthEvents>();
+  readonly #requests = new EventBus<RequestEvents>();
+  readonly #history: History;
+  readonly #metrics: Metrics;
   readonly #mirrors: Mirrors;
   readonly #lastFetches: LastFetches;
   readonly #answering: Answering;
@@ -103,6 +117,8 @@ export class Service {
     this.#dataDir = facts.dataDir;
     this.#ownAddresses = facts.ownAddresses;
     this.#startedAtMs = clock.now();
+    this.#history = new History({ clock, dataDir: facts.dataDir, instance: facts.instanceId });
+    keepHistory(this.#history, { health: this.#health, ingest: this.#events });
     this.#mirrors = new Mirrors(
       {
         clock,
@@ -123,11 +139,34 @@ export class Service {
       config: () => this.#config,
       set: () => this.#set,
     });
+    const hotCounters = newHotCounters();
+    this.#metrics = createMetrics({
+      requests: this.#requests,
+      health: this.#health,
+      ingest: this.#events,
+      hot: hotCounters,
+      figures: () => this.#mirrors.figures(),
+      space: () => store.space(),
+      service: () => ({
+        version: input.version,
+        nodeVersion: process.version,
+        mode: this.#mirrors.controls.mode,
+        revision: this.#revision,
+        fills: this.#answering.ingest.activeFills,
+        queued: this.#answering.ingest.waiting,
+        joins: this.#answering.ingest.joins,
+        lookAhead: this.#answering.lookAhead.counts,
+        negatives: this.#answering.negatives.size,
+        eventWriteErrors: this.#history.writeErrors,
+      }),
+    });
     this.#accessLog = new AccessLog(config.log.access, clock, input.writeAccess);
     this.#handler = new Handler({
       clock,
       proxy: this.#answering.proxy,
       hot: this.#answering.hot,
+      hotCounters,
+      requests: this.#requests,
       accessLog: this.#accessLog,
       pool: new BufferPool(),
       instanceId: facts.instanceId,
@@ -141,12 +180,14 @@ export class Service {
         fallbackUrl: () => this.#listening?.urls[0] ?? 'http://localhost:8080',
         privatePatterns: () => this.#set.privatePatterns,
         isReady: () => this.#isReady(),
+        metrics: () => this.#metrics.text(),
         failoverMs: () => this.#config.timeouts.firstByteMs.meta + 1_000,
       }),
       onUnexpected: (error, id) =>
         log.error({ id, reason: messageOf(error), err: error }, 'a request failed unexpectedly'),
     });
     logEvents(this.#events, log, clock);
+    logHealthEvents(this.#health, log);
   }
 
   /** Opens the store, finds the upstreams, listens. Rejects with a ModferryError that says what to do. */
@@ -217,6 +258,7 @@ export class Service {
     this.#accessLog.mode = config.log.access;
     for (const warning of set.warnings) this.#input.log.warn({ reason: warning }, 'configuration warning');
     this.#retire(before);
+    this.#history.note(reloadedEvent(this.#revision));
     return { restartNeededFor };
   }
 
@@ -226,6 +268,11 @@ export class Service {
       if (this.#retired.delete(set)) void set.close().catch(() => {});
     };
     this.#retired.set(set, this.#input.clock.setTimeout(close, retiredForMs));
+  }
+
+  /** The configuration was not taken; for the history. */
+  noteRefused(reason: string): void {
+    this.#history.note(reloadRefusedEvent(reason));
   }
 
   /** Drains: `/readyz` says 503 at once, transfers under way may end within the drain time. Idempotent. */
@@ -312,11 +359,13 @@ export class Service {
   }
 
   #started(): Started {
+    const names = this.#set.members.map(({ upstream }) => upstream.name);
+    this.#history.note(startedEvent(this.#input.version, names));
     return {
       urls: (this.#listening?.urls ?? []).map((url) => `${url}${this.#config.pathPrefix}`),
       storeText: this.#store.description,
       downloadFolder: join(this.#dataDir, 'download'),
-      upstreamNames: this.#set.members.map(({ upstream }) => upstream.name),
+      upstreamNames: names,
       upstreamOrigin: this.#set.origin,
       end: this.#set.end,
       warnings: [...this.#store.warnings, ...this.#set.warnings],
@@ -342,11 +391,15 @@ export class Service {
       timer.cancel();
       await set.close();
     }
+    this.#history.note(stoppedEvent());
+    await this.#history.close();
+    this.#metrics.close();
     await this.#store.close();
     await this.#accessLog.flush();
   }
 
   #controlsChanged(before: Controls, after: Controls): void {
+    for (const event of controlEvents(before, after, this.#input.clock.now())) this.#history.note(event);
     if (before.mode !== after.mode) {
       // Ready answers were made under the other mode.
       this.#answering.forgetAnswers();

@@ -132,7 +132,7 @@ export interface ModferryFor extends StartModferryOptions {
   readonly upstreams?: readonly (Pick<FakeUpstream, 'url'> | string)[];
 }
 
-/** A modferry for this test alone, with look-ahead off unless the configuration says otherwise. */
+/** A modferry for this test alone, with look-ahead and probes off unless the configuration says otherwise. */
 export async function modferry(options: ModferryFor = {}): Promise<ModferryProcess> {
   const started = await startModferry(withDefaults(options));
   onTestFinished(started.close);
@@ -146,7 +146,12 @@ export function withDefaults(options: ModferryFor): StartModferryOptions {
   const urls = upstreams?.map((each) => (typeof each === 'string' ? each : each.url));
   return {
     ...rest,
-    config: { look_ahead: { enabled: false }, ...(urls === undefined ? {} : { upstreams: urls }), ...config },
+    config: {
+      look_ahead: { enabled: false },
+      health: { probe: { enabled: false } },
+      ...(urls === undefined ? {} : { upstreams: urls }),
+      ...config,
+    },
   };
 }
 

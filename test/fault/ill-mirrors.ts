@@ -75,9 +75,9 @@ export const zipIllnesses: readonly Illness[] = [
 export const probed = fakeModule({ path: 'probe.test/small' });
 
 /** `prefix0`, `prefix1`, … */
-export function modulesNamed(prefix: string, count: number): FakeModule[] {
+export function modulesNamed(prefix: string, count: number, paddingBytes = zipBytes): FakeModule[] {
   return Array.from({ length: count }, (_, index) =>
-    fakeModule({ path: `example.com/${prefix}${index}`, paddingBytes: zipBytes }),
+    fakeModule({ path: `example.com/${prefix}${index}`, paddingBytes }),
   );
 }
 

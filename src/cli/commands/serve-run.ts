@@ -32,7 +32,10 @@ export async function runServe(
   const watcher = new ConfigWatcher({
     initial: loaded,
     load,
-    report: (outcome) => report(outcome, log),
+    report: (outcome) => {
+      report(outcome, log);
+      if (outcome.outcome !== 'applied') service?.noteRefused(reasonOf(outcome));
+    },
   });
   watcher.subscribe(async (next) => {
     if (service === undefined)
