@@ -83,6 +83,10 @@ export class RoutePlan implements Plan {
     return standing === undefined || isQuick(standing);
   }
 
+  levelOf(upstream: Upstream): number | undefined {
+    return this.#asked(upstream)?.candidate.level;
+  }
+
   onLost(listener: (upstreamName: string) => void): () => void {
     return this.#tools.onLost(listener);
   }

@@ -5,6 +5,53 @@ import { type FanOutScript, playFanOut as play } from './test-fan-out.ts';
 import { type Upstream, UpstreamError } from './types.ts';
 import { verdict } from './verdict.ts';
 
+describe('fanOut, by levels', () => {
+  const levels = { levelOf: ({ name }: Upstream) => (name.startsWith('root') ? 2 : 1) };
+
+  it('asks nobody of a higher level when one of a lower one answers', async () => {
+    const { result, clock, asked } = play(
+      [
+        { name: 'a', says: 'A' },
+        { name: 'b', says: 'B' },
+        { name: 'root', says: 'R' },
+      ],
+      { plan: levels },
+    );
+    await clock.advance(1);
+    expect((await result).answers.map(({ value }) => value)).toEqual(['A', 'B']);
+    expect(asked).toEqual(['a', 'b']);
+  });
+
+  it.each([{ error: 'absent' }, { error: 'reset' }] as const)('goes on to it after %j', async (says) => {
+    const { result, clock } = play(
+      [
+        { name: 'a', says },
+        { name: 'root', says: 'R' },
+      ],
+      { plan: levels },
+    );
+    await clock.advance(1);
+    expect((await result).answers).toEqual([{ upstream: 'root', value: 'R' }]);
+  });
+
+  it('asks it beside those who are silent for their usual time', async () => {
+    const { result, clock, asked } = play(
+      [
+        { name: 'a', says: 'A', afterMs: 50_000 },
+        { name: 'root', says: 'R', afterMs: 10 },
+      ],
+      { plan: levels },
+    );
+    await clock.advance(4_999);
+    expect(asked).toEqual(['a']);
+    await clock.advance(1);
+    expect(asked).toEqual(['a', 'root']);
+    await clock.advance(510);
+    expect((await result).answers).toEqual([{ upstream: 'root', value: 'R' }]);
+    expect(clock.timers).toBe(0);
+  });
+});
+
 describe('fanOut, by its plan', () => {
   it('does not wait for those whom the plan does not wait for, once one has answered', async () => {
     const plan = { isWaitedFor: ({ name }: Upstream) => name !== 'suspect' };

@@ -104,12 +104,18 @@ class FanOut<Value> {
     if (!hasTime(this.#question, this.#options.clock)) return group;
     for (let seat = this.#roster.first(); seat !== undefined; seat = this.#roster.first()) {
       const [head] = group;
-      const fits = head === undefined || (!seat.upstream.stopsOnError && seat.isReserve === head.isReserve);
+      const fits = head === undefined || this.#areTogether(head, seat);
       if (!fits) break;
       this.#roster.take(seat);
       group.push(seat);
     }
     return group;
+  }
+
+  #areTogether(head: Seat, seat: Seat): boolean {
+    const { plan } = this.#options;
+    const isSameLevel = plan.levelOf?.(head.upstream) === plan.levelOf?.(seat.upstream);
+    return isSameLevel && !seat.upstream.stopsOnError && seat.isReserve === head.isReserve;
   }
 
   /** The one to ask again after its pause; empty: none. */
@@ -182,22 +188,46 @@ class FanOut<Value> {
     this.#notice.raise();
   }
 
-  /** Returns when all have settled or no more is to be gained from those who have not; these are given up. */
-  async #hear(group: readonly Asked<Value>[]): Promise<void> {
+  /**
+   * Returns when all have settled or no more is to be gained from those who have not; these are given up. When nobody
+   * has answered in the group's usual time, the next group is asked beside it.
+   */
+  async #hear(first: readonly Asked<Value>[]): Promise<void> {
     const { clock, signal, graceMs = 500 } = this.#options;
+    const group = [...first];
+    let helpAtMs = this.#patienceEndsAtMs(first);
     let graceEndsAtMs: number | undefined;
     for (;;) {
       const silent = group.filter(({ code }) => code === undefined);
       if (this.#hasAnswer) graceEndsAtMs ??= clock.monotonic() + graceMs;
       if (silent.length === 0) return;
-      const untilMs = graceEndsAtMs ?? this.#hopeEndsAtMs(group);
+      if (!this.#hasAnswer && clock.monotonic() >= helpAtMs) {
+        const helpers = this.#helpers();
+        group.push(...helpers);
+        helpAtMs = helpers.length === 0 ? Number.POSITIVE_INFINITY : this.#patienceEndsAtMs(helpers);
+        continue;
+      }
+      const untilMs = graceEndsAtMs ?? Math.min(this.#hopeEndsAtMs(group), helpAtMs);
       const mayEndNow = graceEndsAtMs !== undefined && !silent.some((one) => this.#isWaitedFor(one));
-      if (signal.aborted || mayEndNow || clock.monotonic() >= untilMs) {
+      const isOver = clock.monotonic() >= (graceEndsAtMs ?? this.#hopeEndsAtMs(group));
+      if (signal.aborted || mayEndNow || isOver) {
         for (const one of silent) this.#giveUp(one);
         return;
       }
       await this.#changedOr(untilMs);
     }
+  }
+
+  /** The next group, asked now; none of the reserve, which is for when the others have ended. */
+  #helpers(): Asked<Value>[] {
+    const next = this.#roster.first();
+    if (next === undefined || next.isReserve) return [];
+    return this.#nextGroup().map((seat) => this.#ask(seat));
+  }
+
+  #patienceEndsAtMs(group: readonly Asked<Value>[]): number {
+    const { plan } = this.#options;
+    return Math.max(...group.map(({ seat, startedAtMs }) => startedAtMs + plan.patienceMs(seat.upstream)));
   }
 
   #isWaitedFor({ seat }: Asked<Value>): boolean {

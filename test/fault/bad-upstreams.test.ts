@@ -3,7 +3,15 @@
  * right bytes and never notices; alone it becomes a status by cause or a broken transfer. Nothing wrong is stored.
  */
 import { describe, expect, it } from 'vitest';
-import { ask, expectCleanStore, modferry, storedVersions, storedZips, upstream } from '../e2e/support.ts';
+import {
+  ask,
+  expectCleanStore,
+  modferry,
+  runModferry,
+  storedVersions,
+  storedZips,
+  upstream,
+} from '../e2e/support.ts';
 import { type FakeModule, fakeModule } from '../kit/fake-module.ts';
 import type { FakeUpstream } from '../kit/fake-upstream.ts';
 import {
@@ -25,6 +33,7 @@ import {
   truncate,
   wrongLength,
 } from '../kit/faults.ts';
+import type { ModferryProcess } from '../kit/modferry-process.ts';
 
 const exts = ['info', 'mod', 'zip'] as const;
 type Ext = (typeof exts)[number];
@@ -120,6 +129,13 @@ async function fewAtOnce<T>(items: readonly T[], run: (item: T) => Promise<void>
   await Promise.all(Array.from({ length: 12 }, work));
 }
 
+/** Asked first whatever its health: here every fault is to be met, not the memory of earlier ones. */
+async function pin(proxy: ModferryProcess, source: FakeUpstream): Promise<void> {
+  const name = new URL(source.url).host;
+  const pinned = await runModferry(['upstreams', 'pin', name, '--data', proxy.dataDir]);
+  expect(pinned).toMatchObject({ code: 0, stdout: expect.stringContaining('is pinned') as string });
+}
+
 const modules = cases.map((_, index) => moduleFor(index));
 
 describe('with a good upstream behind the bad one', () => {
@@ -128,6 +144,7 @@ describe('with a good upstream behind the bad one', () => {
     rig(bad, modules);
     const good = await upstream({ modules });
     const proxy = await modferry({ upstreams: [bad, good], config });
+    await pin(proxy, bad);
 
     const wanted = cases.flatMap((one, index) => (one.exts ?? exts).map((ext) => ({ one, index, ext })));
     await fewAtOnce(wanted, async ({ one, index, ext }) => {
@@ -182,6 +199,7 @@ describe('with nobody but the bad upstream', () => {
     const bad = await upstream({ modules });
     rig(bad, modules);
     const proxy = await modferry({ upstreams: [bad], config });
+    await pin(proxy, bad);
 
     const wanted = cases.flatMap((one, index) => (one.exts ?? exts).map((ext) => ({ one, index, ext })));
     await fewAtOnce(wanted, async ({ one, index, ext }) => {

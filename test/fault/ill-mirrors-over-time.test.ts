@@ -5,8 +5,10 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ask, eventually, modferry, upstream } from '../e2e/support.ts';
 import { fakeModule } from '../kit/fake-module.ts';
+import type { FakeUpstream } from '../kit/fake-upstream.ts';
 import { type Fault, stall, status } from '../kit/faults.ts';
 import { goHome, goProject, runGo } from '../kit/go.ts';
+import type { RequestRecord } from '../kit/request-log.ts';
 import {
   askedFor,
   askVersions,
@@ -19,6 +21,17 @@ import {
   shortTimeouts,
   upstreamStatus,
 } from './ill-mirrors.ts';
+
+/** Waits for the first request that got this status, its reply sent. */
+async function answeredWith(source: FakeUpstream, code: number): Promise<RequestRecord> {
+  const find = (): RequestRecord | undefined => source.requests.find(({ status: sent }) => sent === code);
+  const said = await eventually(
+    async () => find(),
+    (found) => found !== undefined,
+  );
+  await said?.done;
+  return said ?? expect.fail(`nobody was answered ${code}`);
+}
 
 describe('a mirror that asks for a pause', () => {
   it.each([429, 503])(
@@ -62,8 +75,7 @@ describe('a mirror that asks for a pause', () => {
     const modules = modulesNamed('m', 20, 0);
     const { proxy, ill, good } = await rig(modules, { health: quickReturn });
     ill.faults.add({ match: /./, fault: status(429, { 'Retry-After': String(365 * 86_400) }) });
-    const said = await ill.waitForRequest(({ status: sent }) => sent === 429);
-    await said.done;
+    await answeredWith(ill, 429);
     const { restUntilMs } = await eventually(
       () => upstreamStatus(proxy.dataDir, 'ill'),
       (figures) => typeof figures.restUntilMs === 'number',

@@ -37,7 +37,6 @@ describe('the first of two mirrors', () => {
       expect(askedFor(good, module), `${module.path} at the second`).toBeGreaterThan(0);
     }
     const tookMs = performance.now() - startedMs;
-    if (process.env['SHOW']) console.log(illness.name, Math.round(tookMs));
     expect(tookMs, 'an illness costs its timeout a few times at most').toBeLessThan(illness.limitMs);
 
     const ext = illness.isOfZips ? '.zip' : undefined;
@@ -77,7 +76,6 @@ describe('the first of two mirrors', () => {
       }),
     );
     const tookMs = performance.now() - startedMs;
-    if (process.env['SHOW']) console.log(illness.name, '50 clients', Math.round(tookMs));
     expect(tookMs).toBeLessThan(illness.limitMs + 5_000);
     await proxy.stop();
     await expectCleanStore(proxy.dataDir);
