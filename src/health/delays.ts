@@ -21,7 +21,10 @@ export function patienceMs(
   let floorMs = options.firstByteFloorMs;
   let ceilingMs = upstream.firstByteMs?.[answerClass] ?? options.firstByteMs[answerClass];
   if (isModferry === true) {
-    floorMs = Math.max(floorMs, failoverMs ?? 2 * options.firstByteMs.meta);
+    // Believed within reason: it is another server's word.
+    const toldMs = Math.min(failoverMs ?? 2 * options.firstByteMs.meta, 2 * options.firstByteMs.zip);
+    // What it tells is of small files; for zips it has the patience that we have, or more.
+    floorMs = Math.max(floorMs, toldMs, answerClass === 'zip' ? options.firstByteMs.zip : 0);
     ceilingMs = Math.max(ceilingMs, floorMs);
   }
   const p99Ms = health.samples(answerClass) < minSamples ? undefined : health.quantileMs(answerClass, 0.99);

@@ -3,7 +3,13 @@ import type { AnswerClass, UpstreamErrorCode } from '../upstream/types.ts';
 import type { Observation } from './types.ts';
 
 /** Ours, or the asker's, or of a source behind it. */
-const neutralCodes: ReadonlySet<UpstreamErrorCode | 'ok'> = new Set(['aborted', 'skipped', 'busy', 'loop']);
+const neutralCodes: ReadonlySet<UpstreamErrorCode | 'ok'> = new Set([
+  'aborted',
+  'skipped',
+  'busy',
+  'loop',
+  'too_large',
+]);
 /** Failures that may be those of one module alone. */
 const moduleCodes: ReadonlySet<UpstreamErrorCode> = new Set([
   'refused',

@@ -6,7 +6,7 @@ import type { ModulePath } from '../gomod/types.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { EventBus } from '../lib/event-bus.ts';
 import type { Plan } from '../upstream/plan.ts';
-import type { AnswerClass, SourceOutcome } from '../upstream/types.ts';
+import type { AnswerClass, SourceOutcome, Upstream } from '../upstream/types.ts';
 import { type Arrangement, arrange, newRoute, type RouteState } from './arrange.ts';
 import { Budget, SlidingCount } from './budget.ts';
 import { activeControls } from './controls-state.ts';
@@ -96,7 +96,7 @@ export class Planner {
     this.#requests.add();
     const common = { answerClass, isBackground, options };
     if (controls.mode === 'offline') {
-      const skipped = request.upstreams.map(({ upstream }) => skip(upstream.name, 'offline mode'));
+      const skipped = request.upstreams.map(({ upstream }) => skip(upstream, 'offline mode'));
       return new RoutePlan({ ...common, asked: [], reserve: [], skipped }, this.#tools);
     }
     const { random, events } = this.#deps;
@@ -163,10 +163,16 @@ export class Planner {
     const nowMs = this.#deps.clock.monotonic();
     return standings
       .filter((standing) => standing.hindrance !== undefined && !reserve.includes(standing))
-      .map((standing) => skip(standing.candidate.upstream.name, hindranceText(standing, nowMs)));
+      .map((standing) => {
+        const line = skip(standing.candidate.upstream, hindranceText(standing, nowMs));
+        // Those that are out are excused; one that asked for a pause is well, and may know.
+        const mayKnow = standing.hindrance === 'resting' || standing.hindrance === 'behind';
+        return mayKnow ? { ...line, mayKnow } : line;
+      });
   }
 }
 
-function skip(source: string, message: string): SourceOutcome {
-  return { source, code: 'skipped', message, tookMs: 0 };
+function skip({ name, stopsOnError }: Upstream, message: string): SourceOutcome {
+  const line = { source: name, code: 'skipped', message, tookMs: 0 } as const;
+  return stopsOnError ? { ...line, isStrict: true } : line;
 }

@@ -115,7 +115,7 @@ describe('when probes go out', () => {
     prober.poke('up');
     await clock.advance(300_000);
     expect(await prober.probeNow('up')).toMatchObject([
-      { code: 'skipped', message: 'its entry says probe: off' },
+      { code: 'skipped', message: 'it is not probed: taken out, or probes are off' },
     ]);
     expect(target.requests).toEqual([]);
   });

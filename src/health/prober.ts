@@ -122,7 +122,7 @@ export class Prober {
   #skipReason(target: ProbeTarget): string | undefined {
     if (this.#isStopped) return 'modferry is stopping';
     if (this.#deps.isPaused()) return 'offline mode: nothing is asked';
-    return target.probe === 'off' ? 'its entry says probe: off' : undefined;
+    return target.probe === 'off' ? 'it is not probed: taken out, or probes are off' : undefined;
   }
 
   #round(): void {

@@ -8,6 +8,7 @@ const finalCodes: ReadonlySet<UpstreamErrorCode> = new Set<UpstreamErrorCode>([
   'absent',
   'gone',
   'refused',
+  'too_large',
   'loop',
   'proxy_auth',
   'skipped',

@@ -83,6 +83,10 @@ export class RoutePlan implements Plan {
     return standing === undefined || isQuick(standing);
   }
 
+  isDoubtful(upstream: Upstream): boolean {
+    return this.#asked(upstream)?.rank === ranks.lost;
+  }
+
   levelOf(upstream: Upstream): number | undefined {
     return this.#asked(upstream)?.candidate.level;
   }

@@ -36,6 +36,8 @@ export interface UpstreamRecordOptions {
   latencyBoundMs(): number | undefined;
   /** Silence before another answered that makes it suspect, unless its own p95 is longer. Default 1000. */
   beatenIsSuspectAfterMs?(): number;
+  /** It was beaten again and again without a word of its own: a probe would tell whether it is only slower. */
+  onDoubt?(): void;
 }
 
 /** What its owner knows of it besides. */
@@ -58,7 +60,7 @@ const brokenCodes: ReadonlySet<UpstreamErrorCode | 'ok'> = new Set(['timeout', '
 const allZips = ' zips' as ModulePath;
 const samplesToJudge = 5;
 const panicApartMs = 2_000;
-/** Hedges end most silences long before they are long: who never answers first, again and again, is silent too. */
+/** Hedges end most silences long before they tell anything: after so many in a row somebody should ask it. */
 const beatenTooOften = 3;
 
 export class UpstreamRecord implements UpstreamHealth {
@@ -310,9 +312,11 @@ export class UpstreamRecord implements UpstreamHealth {
     this.#stats.silentFor(classOf(seen), tookMs);
     this.#beatenInARow += 1;
     const isLong = tookMs > Math.max(usualMs, this.#options.beatenIsSuspectAfterMs?.() ?? 1000);
-    if (!isLong && this.#beatenInARow < beatenTooOften) return;
-    const often = isLong ? '' : `, ${this.#beatenInARow} times in a row`;
-    const cause = `beaten: silent for ${Math.round(tookMs)} ms while another answered${often}`;
+    if (!isLong) {
+      if (this.#beatenInARow % beatenTooOften === 0) this.#options.onDoubt?.();
+      return;
+    }
+    const cause = `beaten: silent for ${Math.round(tookMs)} ms while another answered`;
     this.#condition.suspected(cause, this.#askedAtMs(seen));
   }
 

@@ -98,7 +98,9 @@ export class WatchedUpstream implements Upstream {
   #refused(request: UpstreamRequest, error: unknown, tookMs: number): void {
     const { health, events } = this.#options;
     const seen = seenIn(error, request, tookMs);
-    health.observe(seen);
+    // It need not grant a part of a file: it is asked for the whole then.
+    const isPartRefused = request.fromByte !== undefined && (seen.status === 416 || seen.status === 206);
+    if (!isPartRefused) health.observe(seen);
     const { code } = seen;
     events.emit('attempt', { upstream: this.name, answerClass: request.answerClass, code, tookMs });
   }

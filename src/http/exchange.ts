@@ -3,11 +3,12 @@
  * with a body are sent is in `replies.ts`.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { SourcesFailure } from '../ingest/types.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { EventBus } from '../lib/event-bus.ts';
 import type { Operation } from '../proxy/operation.ts';
 import type { RequestArtifact, RequestEvents } from '../proxy/request-events.ts';
-import { hopHeaders } from '../upstream/parent-headers.ts';
+import { type AnswerCause, hopHeaders } from '../upstream/parent-headers.ts';
 import { type AccessLog, fieldsOf } from './access-log.ts';
 import { type Hop, hopOf } from './hop.ts';
 import { answerFor } from './status.ts';
@@ -91,10 +92,19 @@ export class Exchange {
   fail(error: unknown): void {
     const answer = answerFor(error, this.#deps.negativeMaxAgeS());
     if (answer.unexpected) this.#deps.onUnexpected(error, this.id);
-    const tellsCause = this.hop !== undefined && answer.cause !== undefined;
-    this.text(answer.status, answer.text, {
+    if (this.hop === undefined) {
+      this.text(answer.status, answer.text, answer.headers);
+      return;
+    }
+    // "Not here, and not asked" is no absence to a child: it would keep it as one, and so would its clients.
+    const isUnasked = error instanceof SourcesFailure && error.code === 'not_fetched';
+    const cause: AnswerCause | undefined = isUnasked ? 'sources' : answer.cause;
+    this.text(isUnasked ? 503 : answer.status, answer.text, {
       ...answer.headers,
-      ...(tellsCause ? { [hopHeaders.cause]: answer.cause } : {}),
+      ...(cause === undefined ? {} : { [hopHeaders.cause]: cause }),
+      ...(error instanceof SourcesFailure && error.isAbsence && error.partial
+        ? { [hopHeaders.partial]: '1' }
+        : {}),
     });
   }
 

@@ -15,11 +15,15 @@ export function failureOf(
     what: string;
   },
 ): SourcesFailure {
-  const { kind, partial } = verdict(outcomes, {
+  const isLoop = outcomes.some((outcome) => outcome.code === 'loop');
+  // Our own question come back tells nothing where others have spoken: two modferries may list each other.
+  const told = outcomes.filter((outcome) => outcome.code !== 'loop');
+  const hasAbsence = told.some((outcome) => outcome.code === 'absent' || outcome.code === 'gone');
+  const { kind, partial } = verdict(hasAbsence && !facts.isPrivate ? told : outcomes, {
     knownToExist: facts.knownToExist,
     isPrivate: facts.isPrivate,
   });
-  if (outcomes.some((outcome) => outcome.code === 'loop') && kind !== 'absent' && kind !== 'gone') {
+  if (isLoop && kind !== 'absent' && kind !== 'gone') {
     return new SourcesFailure('loop', 'an upstream leads back to this server', outcomes);
   }
   const text =

@@ -181,7 +181,7 @@ export class ZipFill {
     const declaredBytes = answer.contentLength;
     if (declaredBytes !== undefined && declaredBytes > limitBytes) {
       const reason = `its zip of ${declaredBytes} bytes is over the limit of ${limitBytes}`;
-      sources.refuse(answer, 'refused', reason);
+      sources.refuse(answer, 'too_large', reason);
       return undefined;
     }
     const sink = await this.#openSink(answer, declaredBytes ?? limitBytes);

@@ -132,6 +132,7 @@ export class LatestService {
   async #fetch(path: ModulePath, signal: AbortSignal, origin: AskOrigin): Promise<LatestValue> {
     const { answers, outcomes } = await fanOut({
       plan: this.#deps.plan(path, 'meta'),
+      isKnown: async () => this.#deps.isPrivate(path) || (await this.#deps.pathIsKnown(path)),
       modulePath: path,
       target: `/${escapePath(path)}/@latest`,
       signal,

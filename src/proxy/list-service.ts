@@ -208,8 +208,10 @@ export class ListService {
   async #fetch(path: ModulePath, signal: AbortSignal, origin: AskOrigin): Promise<SourceLists> {
     const before = (await this.#lists.peek(path))?.value.bySource ?? {};
     const collected: Record<string, string[]> = {};
+    const plan = this.#deps.plan(path, 'meta');
     const { answers, outcomes } = await fanOut({
-      plan: this.#deps.plan(path, 'meta'),
+      plan,
+      isKnown: async () => this.#deps.isPrivate(path) || (await this.#deps.pathIsKnown(path)),
       modulePath: path,
       target: `/${escapePath(path)}/@v/list`,
       signal,
@@ -237,6 +239,12 @@ export class ListService {
       const earlier = before[outcome.source];
       const failed = outcome.code !== 'ok' && outcome.code !== 'absent' && outcome.code !== 'gone';
       if (failed && earlier !== undefined) collected[outcome.source] = [...earlier];
+    }
+    // One that was not asked, such as a higher level, has not taken anything back.
+    const heard = new Set(outcomes.map(({ source }) => source));
+    for (const { name } of plan.upstreams) {
+      const earlier = before[name];
+      if (!heard.has(name) && earlier !== undefined) collected[name] = [...earlier];
     }
     return { bySource: collected };
   }

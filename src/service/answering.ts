@@ -217,8 +217,7 @@ export class Answering {
   /** Ruling 1 speaks of the path: seen to exist when any source has listed it or something of it is stored. */
   async #pathIsKnown(path: ModulePath): Promise<boolean> {
     if (await this.#lists.isKnown(path)) return true;
-    const stored = await this.#deps.store.completeVersions(path).catch(() => []);
-    return stored.length > 0;
+    return this.#deps.store.holdsAnyOf(path).catch(() => false);
   }
 
   async #knownToExist(path: ModulePath, version: Version): Promise<boolean> {

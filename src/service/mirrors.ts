@@ -227,10 +227,12 @@ export class Mirrors {
         return upstream.parent?.failoverMs;
       },
     };
+    const takenOut = (): readonly string[] => this.controls.takenOut;
     const target: ProbeTarget = {
       name: inner.name,
       upstream: inner,
       get probe() {
+        if (takenOut().includes(inner.name)) return 'off';
         // One that has a probe of its own wants it.
         return member.probe ?? (config().health.probe.isEnabled ? undefined : 'off');
       },
@@ -255,6 +257,7 @@ export class Mirrors {
         options: () => this.#healthOptions(),
         latencyBoundMs: () => this.#latencyBoundMs(),
         beatenIsSuspectAfterMs: () => Math.max(1_000, this.#latencyBoundMs() ?? 0),
+        onDoubt: () => this.#prober.poke(name),
       });
       this.#records.set(key, record);
     }

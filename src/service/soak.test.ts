@@ -157,7 +157,8 @@ describe('ten minutes of random illness', () => {
         ({ atMs }) =>
           soak.switches.filter((other) => other.atMs >= atMs && other.atMs < atMs + 60_000).length,
       );
-      expect(Math.max(...perMinute), `seed ${seed}`).toBeLessThanOrEqual(4);
+      // Also while nobody is well: two that come and go by turns, each left three times.
+      expect(Math.max(...perMinute), `seed ${seed}`).toBeLessThanOrEqual(8);
 
       for (let second = 0; second < 600; second += 1) await soak.step(1_000);
       expect(soak.mirrors.figures().map(({ state, breaker }) => `${state}, ${breaker}`)).toEqual(

@@ -146,6 +146,8 @@ export interface Store {
   claim(key: ArtifactKey): Promise<Claim>;
   /** Versions of which .info, .mod and .zip are all stored, in no promised order, pseudo-versions included. */
   completeVersions(path: ModulePath): Promise<Version[]>;
+  /** Anything of the module is stored, be it one .mod. */
+  holdsAnyOf(path: ModulePath): Promise<boolean>;
   readMutable(path: ModulePath, name: MutableName): Promise<MutableEntry | undefined>;
   /** Atomic replace; not fsynced (it can be asked for again). Rejects with StoreError. */
   writeMutable(path: ModulePath, name: MutableName, entry: MutableEntry): Promise<void>;

@@ -67,19 +67,20 @@ export interface Failure {
   readonly retryAfterMs?: number | undefined;
   /** A parent modferry has already asked its sources again. */
   readonly isSourcesFault?: boolean;
+  readonly isPartial?: boolean;
 }
 
 /** `otherwise`: the code of what is no UpstreamError. */
 export function failureFrom(error: unknown, otherwise: UpstreamErrorCode): Failure {
   const message = messageOf(error);
   if (!(error instanceof UpstreamError)) return { code: otherwise, message };
-  const { code, status, retryAfterMs, isSourcesFault } = error;
-  return { code, message, status, retryAfterMs, isSourcesFault };
+  const { code, status, retryAfterMs, isSourcesFault, isPartial } = error;
+  return { code, message, status, retryAfterMs, isSourcesFault, isPartial };
 }
 
 /** Codes that are no fault of the upstream: nobody who watches it need hear of them. */
 export function isBlameless(code: UpstreamErrorCode): boolean {
-  return code === 'aborted' || code === 'beaten';
+  return code === 'aborted' || code === 'beaten' || code === 'too_large';
 }
 
 /** Out of time is a verdict about the sources; any other reason means that nobody waits for one. */

@@ -52,6 +52,40 @@ describe('fanOut, by levels', () => {
   });
 });
 
+describe('fanOut, after an absence', () => {
+  const scripts = [
+    { name: 'silent', says: 'S', afterMs: 50_000 },
+    { name: 'a', says: { error: 'absent' }, afterMs: 10 },
+  ] as const;
+
+  it('gives the silent ones their patience only for a module that nobody knows, and does not blame them', async () => {
+    const { result, clock, reasons } = play([...scripts], { isKnown: () => Promise.resolve(false) });
+    await clock.advance(5_000);
+    const { outcomes } = await result;
+    expect(outcomes.map(({ code }) => code)).toEqual(['timeout', 'absent']);
+    expect(reasons).toMatchObject([{ code: 'aborted' }]);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('waits for one that may have it, until it becomes suspect', async () => {
+    let tell: ((name: string) => void) | undefined;
+    const plan: Partial<Plan> = {
+      onLost: (listener) => {
+        tell = listener;
+        return () => {};
+      },
+    };
+    const { result, clock } = play([...scripts], { isKnown: () => Promise.resolve(true), plan });
+    let isOver = false;
+    void result.then(() => (isOver = true));
+    await clock.advance(20_000);
+    expect(isOver).toBe(false);
+    tell?.('silent');
+    await clock.advance(1);
+    expect(isOver).toBe(true);
+  });
+});
+
 describe('fanOut, by its plan', () => {
   it('does not wait for those whom the plan does not wait for, once one has answered', async () => {
     const plan = { isWaitedFor: ({ name }: Upstream) => name !== 'suspect' };
@@ -68,7 +102,8 @@ describe('fanOut, by its plan', () => {
     const { answers, outcomes } = await result;
     expect(answers).toEqual([{ upstream: 'a', value: 'A' }]);
     expect(outcomes.map(({ code }) => code)).toEqual(['beaten', 'ok', 'absent']);
-    expect(reasons).toMatchObject([{ code: 'beaten', upstream: 'suspect' }]);
+    // It was not even waited for, so nothing is held against it.
+    expect(reasons).toMatchObject([{ code: 'aborted', upstream: 'suspect' }]);
     expect(clock.timers).toBe(0);
   });
 
@@ -101,7 +136,7 @@ describe('fanOut, by its plan', () => {
       expect(answers).toHaveLength(count);
       if (count > 0) continue;
       expect(outcomes.map(({ code }) => code)).toEqual(['timeout', 'absent']);
-      expect(reasons).toMatchObject([{ code: 'timeout' }]);
+      expect(reasons).toMatchObject([{ code: 'aborted' }]);
       const facts = { knownToExist: false, isPrivate: false };
       expect(verdict(outcomes, facts)).toEqual({ kind: 'absent', partial: true });
     }

@@ -24,6 +24,8 @@ export interface FanOutOptions<Value> extends Omit<Question, 'answerClass'> {
   readonly graceMs?: number;
   /** Judges and reads a body; what it throws refuses the source. */
   readonly read: (body: Buffer, upstream: string) => Value;
+  /** As in the walk: after an absence the silent ones get their patience only, for a module that nobody knows. */
+  readonly isKnown?: () => Promise<boolean>;
   /** A good answer that came after `fanOut` resolved. Without it, late ones are cancelled. */
   readonly onLate?: (upstream: string, value: Value) => void;
 }
@@ -61,7 +63,11 @@ class FanOut<Value> {
   readonly #roster: Roster;
   readonly #notice = new Notice();
   readonly #asked: Asked<Value>[] = [];
+  /** Became suspect meanwhile. */
+  readonly #lost = new Set<string>();
   #isOver = false;
+  #hasAskedIfKnown = false;
+  #isUnknown = false;
 
   constructor(options: FanOutOptions<Value>) {
     this.#options = options;
@@ -73,6 +79,10 @@ class FanOut<Value> {
     const { signal } = this.#options;
     const onAbort = (): void => this.#notice.raise();
     signal.addEventListener('abort', onAbort, { once: true });
+    const unlisten = this.#options.plan.onLost?.((name) => {
+      this.#lost.add(name);
+      this.#notice.raise();
+    });
     try {
       while (!signal.aborted && !this.#hasAnswer) {
         let group = this.#nextGroup();
@@ -82,6 +92,7 @@ class FanOut<Value> {
       }
     } finally {
       signal.removeEventListener('abort', onAbort);
+      unlisten?.();
       this.#isOver = true;
     }
     if (signal.aborted && !isOutOfTime(signal)) throw reasonOf(signal);
@@ -199,6 +210,7 @@ class FanOut<Value> {
     let graceEndsAtMs: number | undefined;
     for (;;) {
       const silent = group.filter(({ code }) => code === undefined);
+      this.#askIfKnown(group);
       if (this.#hasAnswer) graceEndsAtMs ??= clock.monotonic() + graceMs;
       if (silent.length === 0) return;
       if (!this.#hasAnswer && clock.monotonic() >= helpAtMs) {
@@ -211,7 +223,8 @@ class FanOut<Value> {
       const mayEndNow = graceEndsAtMs !== undefined && !silent.some((one) => this.#isWaitedFor(one));
       const isOver = clock.monotonic() >= (graceEndsAtMs ?? this.#hopeEndsAtMs(group));
       if (signal.aborted || mayEndNow || isOver) {
-        for (const one of silent) this.#giveUp(one);
+        const isAgreed = this.#isAbsenceAgreed(group);
+        for (const one of silent) this.#giveUp(one, isAgreed);
         return;
       }
       await this.#changedOr(untilMs);
@@ -231,18 +244,39 @@ class FanOut<Value> {
   }
 
   #isWaitedFor({ seat }: Asked<Value>): boolean {
-    return this.#options.plan.isWaitedFor(seat.upstream);
+    const { upstream } = seat;
+    return !this.#lost.has(upstream.name) && this.#options.plan.isWaitedFor(upstream);
+  }
+
+  #askIfKnown(group: readonly Asked<Value>[]): void {
+    const { isKnown } = this.#options;
+    if (isKnown === undefined || this.#hasAskedIfKnown || !this.#roster.hasAbsence) return;
+    // Whoever keeps Go's `,` rule must have its say.
+    if (group.some(({ seat, code }) => code === undefined && seat.upstream.stopsOnError)) return;
+    this.#hasAskedIfKnown = true;
+    isKnown().then(
+      (known) => {
+        this.#isUnknown = !known;
+        this.#notice.raise();
+      },
+      () => {},
+    );
+  }
+
+  /** Silence is then agreed to mean nothing: those who are silent get their usual time to object, and no blame. */
+  #isAbsenceAgreed(group: readonly Asked<Value>[]): boolean {
+    if (this.#isUnknown && this.#roster.hasAbsence) return true;
+    const waitedFor = group.filter((one) => this.#isWaitedFor(one));
+    return (
+      waitedFor.every(({ code }) => code !== undefined) &&
+      waitedFor.some(({ code, seat }) => isAbsence(code) && !seat.isReserve)
+    );
   }
 
   /** How long nobody's answer is hoped for. */
   #hopeEndsAtMs(group: readonly Asked<Value>[]): number {
     const { plan } = this.#options;
-    // Those who are waited for have spoken, and one of them knows of nothing: the others get their usual time to
-    // object, not that of a last hope.
-    const waitedFor = group.filter((one) => this.#isWaitedFor(one));
-    const isKnownAbsent =
-      waitedFor.every(({ code }) => code !== undefined) &&
-      waitedFor.some(({ code, seat }) => isAbsence(code) && !seat.isReserve);
+    const isKnownAbsent = this.#isAbsenceAgreed(group);
     const ends = group
       .filter(({ code }) => code === undefined)
       .map(({ seat, startedAtMs }) => {
@@ -252,7 +286,7 @@ class FanOut<Value> {
     return Math.max(...ends);
   }
 
-  #giveUp(one: Asked<Value>): void {
+  #giveUp(one: Asked<Value>, isAbsenceAgreed: boolean): void {
     const { plan, clock, signal, onLate } = this.#options;
     const { name } = one.seat.upstream;
     const late = new UpstreamError(name, 'timeout', 'no answer in time');
@@ -260,20 +294,25 @@ class FanOut<Value> {
       const reason = isOutOfTime(signal)
         ? new UpstreamError(name, 'timeout', 'no answer before the deadline')
         : new UpstreamError(name, 'aborted', 'the request was given up');
-      this.#drop(one, reason);
+      // The asker's time is over, or it left: that is nobody's fault.
+      this.#drop(one, reason, 'aborted');
     } else if (!this.#hasAnswer) {
-      this.#drop(one, late);
+      // Mirrors look everywhere before they say 404: being slow with one is no fault of theirs.
+      this.#drop(one, late, isAbsenceAgreed ? 'aborted' : 'timeout');
     } else if (onLate === undefined) {
-      this.#drop(one, new UpstreamError(name, 'beaten', 'others answered first'));
+      const beaten = new UpstreamError(name, 'beaten', 'others answered first');
+      this.#drop(one, beaten, this.#isWaitedFor(one) ? 'beaten' : 'aborted');
     } else {
       this.#note(one, { code: 'beaten', message: 'others answered first' });
       one.lateTimer = clock.setTimeout(() => one.controller.abort(late), plan.lastHopeMs);
     }
   }
 
-  #drop(one: Asked<Value>, reason: UpstreamError): void {
-    this.#note(one, { code: reason.code, message: reason.message, isFinal: true });
-    one.controller.abort(reason);
+  /** `told`: the code that whoever watches it hears. */
+  #drop(one: Asked<Value>, reason: UpstreamError, told: 'aborted' | 'beaten' | 'timeout'): void {
+    const { code, message, upstream } = reason;
+    this.#note(one, { code, message, isFinal: true });
+    one.controller.abort(new UpstreamError(upstream, told, message));
   }
 
   #note(one: Asked<Value>, said: Omit<Said, 'tookMs'>): void {

@@ -14,7 +14,13 @@ import { placeOf, rangeHeaders } from './answer-place.ts';
 import { abortError, classifyError } from './classify-error.ts';
 import { authorizationOf, type UpstreamAuth } from './credentials.ts';
 import { parseUpstreamUrl } from './goproxy-list.ts';
-import { childHeaders, isSourcesFault, type ParentFacts, parentAfter } from './parent-headers.ts';
+import {
+  childHeaders,
+  isPartialAbsence,
+  isSourcesFault,
+  type ParentFacts,
+  parentAfter,
+} from './parent-headers.ts';
 import { type Upstream, type UpstreamAnswer, UpstreamError, type UpstreamRequest } from './types.ts';
 
 export interface HttpUpstreamOptions {
@@ -271,8 +277,10 @@ class HttpUpstream implements Upstream {
     const details = isSourcesFault(status, headers)
       ? { status, isSourcesFault: true }
       : { status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
-    if (status === 404) return new UpstreamError(this.name, 'absent', text, details);
-    if (status === 410) return new UpstreamError(this.name, 'gone', text, details);
+    if (status === 404 || status === 410) {
+      const code = status === 404 ? 'absent' : 'gone';
+      return new UpstreamError(this.name, code, text, { ...details, isPartial: isPartialAbsence(headers) });
+    }
     if (status === 508)
       return new UpstreamError(this.name, 'loop', 'it leads back to this server (508)', details);
     return new UpstreamError(this.name, 'status', text, details);

@@ -9,6 +9,7 @@
  * | `X-Modferry-Hold: no` | child | it verifies by itself: bytes may come before they are verified |
  * | `X-Modferry` | parent | its version: this is a modferry |
  * | `X-Modferry-Cause` | parent | why a 502, 503 or 504 |
+ * | `X-Modferry-Partial` | parent | of a 404 or 410: not all of its sources have agreed |
  * | `X-Modferry-Failover` | parent | milliseconds it may need to change its source before its first byte |
  */
 import type { IncomingHttpHeaders } from 'node:http';
@@ -22,6 +23,7 @@ export const hopHeaders = {
   version: 'x-modferry',
   cause: 'x-modferry-cause',
   failover: 'x-modferry-failover',
+  partial: 'x-modferry-partial',
 } as const;
 
 /**
@@ -68,6 +70,11 @@ export function isSourcesFault(status: number, headers: IncomingHttpHeaders): bo
   if (parentOf(headers) === undefined) return false;
   const cause = headerOf(headers, hopHeaders.cause);
   return cause === 'sources' || cause === 'deadline';
+}
+
+/** True for a parent's 404 or 410 that it keeps for a few seconds only itself. */
+export function isPartialAbsence(headers: IncomingHttpHeaders): boolean {
+  return headerOf(headers, hopHeaders.partial) !== undefined;
 }
 
 /** What a child adds to a request to a parent: that it verifies by itself, and how long it waits for the first byte. */

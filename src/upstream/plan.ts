@@ -32,6 +32,8 @@ export interface Plan {
    * Returns the unsubscribe. Default: nothing is told.
    */
   onLost?(listener: (upstreamName: string) => void): () => void;
+  /** True for one that is out or has an open breaker but is asked all the same: its absence makes no 404. */
+  isDoubtful?(upstream: Upstream): boolean;
   /** Lower ones go first also where several are asked together. Default: all are of one level. */
   levelOf?(upstream: Upstream): number | undefined;
   /** How long the last one left may be silent. */

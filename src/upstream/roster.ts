@@ -59,7 +59,7 @@ export class Roster {
 
   /** Somebody who can know has said absent. */
   get hasAbsence(): boolean {
-    return this.#seats.some(({ isReserve, outcome }) => !isReserve && isAbsence(outcome?.code));
+    return this.#seats.some(({ outcome }) => isAbsence(outcome?.code) && outcome?.isDoubtful !== true);
   }
 
   /**
@@ -130,7 +130,9 @@ export class Roster {
       message: `${message}${afterRepeats(state.repeats)}`,
       tookMs: Math.round(tookMs),
       ...(failure?.status === undefined ? {} : { status: failure.status }),
-      ...(state.isReserve && isAbsence(code) ? { isDoubtful: true } : {}),
+      ...(this.#isDoubtful(state) && isAbsence(code) ? { isDoubtful: true } : {}),
+      ...(failure?.isPartial === true ? { isPartial: true } : {}),
+      ...(state.upstream.stopsOnError ? { isStrict: true } : {}),
     };
   }
 
@@ -172,6 +174,10 @@ export class Roster {
     return failed;
   }
 
+  #isDoubtful({ isReserve, upstream }: Seat): boolean {
+    return isReserve || this.#plan.isDoubtful?.(upstream) === true;
+  }
+
   #stateOf(seat: Seat): SeatState {
     const state = this.#seats.find((one) => one === seat);
     if (state === undefined) throw new TypeError('a seat of another request');
@@ -181,7 +187,9 @@ export class Roster {
 
 /** It might have known better: an absence without it is good for a short time only (ruling 1). */
 function notAsked({ upstream }: Seat): SourceOutcome {
-  return { source: upstream.name, code: 'skipped', message: 'not asked: it is out', tookMs: 0 };
+  const { name: source, stopsOnError } = upstream;
+  const line = { source, code: 'skipped', message: 'not asked: it is out', tookMs: 0 } as const;
+  return stopsOnError ? { ...line, isStrict: true } : line;
 }
 
 function newSeat(upstream: Upstream, isReserve: boolean): SeatState {

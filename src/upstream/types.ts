@@ -76,7 +76,8 @@ export type UpstreamErrorCode =
   | 'protocol' // not HTTP, bad headers, content coding
   | 'busy' // its places and its queue are full: it was not asked
   | 'loop' // our own request came back (508)
-  | 'refused' // content the caller rejected: HTML, too large, failed verification
+  | 'refused' // content the caller rejected: HTML, failed verification
+  | 'too_large' // over a limit of ours: no fault of the upstream
   | 'beaten' // another upstream answered first, so this one was no longer needed
   | 'skipped' // not asked: out, breaker open, resting, taken out by hand, offline
   | 'aborted'; // the caller's signal
@@ -89,18 +90,27 @@ export class UpstreamError extends ModferryError<UpstreamErrorCode> {
   readonly retryAfterMs: number | undefined;
   /** A parent modferry that is well itself but whose own sources failed (ruling 20): no fault of the parent. */
   readonly isSourcesFault: boolean;
+  /** The absence that a parent modferry tells is not agreed by all of its sources. */
+  readonly isPartial: boolean;
 
   constructor(
     upstream: string,
     code: UpstreamErrorCode,
     message: string,
-    options: { status?: number; retryAfterMs?: number; isSourcesFault?: boolean; cause?: unknown } = {},
+    options: {
+      status?: number;
+      retryAfterMs?: number;
+      isSourcesFault?: boolean;
+      isPartial?: boolean;
+      cause?: unknown;
+    } = {},
   ) {
     super(code, message, { cause: options.cause, fields: { upstream } });
     this.upstream = upstream;
     this.status = options.status;
     this.retryAfterMs = options.retryAfterMs;
     this.isSourcesFault = options.isSourcesFault ?? false;
+    this.isPartial = options.isPartial ?? false;
   }
 
   /** 404 and 410 are knowledge; everything else is a failure (design rule 1). */
@@ -139,4 +149,10 @@ export interface SourceOutcome {
   readonly status?: number;
   /** An absence said by one that is out: it may not know (ruling 1), so it does not make a 404. */
   readonly isDoubtful?: boolean;
+  /** An absence that a parent modferry's sources have not all agreed on. */
+  readonly isPartial?: boolean;
+  /** Not asked in this request, but it is well enough to know: an absence is not agreed without it. */
+  readonly mayKnow?: boolean;
+  /** It keeps Go's `,` rule: without its own 404 there is none (ruling 2). */
+  readonly isStrict?: boolean;
 }

@@ -22,17 +22,21 @@ export function verdict(
 ): Verdict {
   const absences = outcomes.filter(isFirmAbsence);
   const unheard = outcomes.filter(isUnheard);
+  // Its error ends the walk in Go, and so does not knowing what it would say: a 404 would send the client past it.
+  const isStopped = outcomes.some((outcome) => outcome.isStrict === true && !isFirmAbsence(outcome));
   const failures = outcomes.filter((outcome) => !isFirmAbsence(outcome) && !isUnheard(outcome));
-  if (absences.length > 0) {
+  if (absences.length > 0 && !isStopped) {
     const isEnough = facts.isPrivate
       ? failures.length === 0 && unheard.length === 0
       : failures.length === 0 || !facts.knownToExist;
     if (!isEnough) return { kind: 'failed', partial: false };
     const isGone = absences.every((outcome) => outcome.code === 'gone');
-    return { kind: isGone ? 'gone' : 'absent', partial: failures.length + unheard.length > 0 };
+    const isPartial =
+      failures.length + unheard.length > 0 || absences.some((outcome) => outcome.isPartial === true);
+    return { kind: isGone ? 'gone' : 'absent', partial: isPartial };
   }
   // Full places say nothing about the source: only what was really asked decides between 502 and 504.
-  const real = failures.filter((outcome) => outcome.code !== 'busy');
+  const real = failures.filter(({ code }) => code !== 'busy' && code !== 'skipped');
   if (real.length === 0) return { kind: 'unavailable', partial: false };
   const isTimeout = real.every((outcome) => outcome.code === 'timeout');
   return { kind: isTimeout ? 'timeout' : 'failed', partial: false };
@@ -44,5 +48,6 @@ function isFirmAbsence(outcome: SourceOutcome): boolean {
 
 /** Not asked, or not heard out. */
 function isUnheard(outcome: SourceOutcome): boolean {
-  return outcome.code === 'skipped' || outcome.code === 'beaten';
+  if (outcome.code === 'skipped') return outcome.mayKnow !== true;
+  return outcome.code === 'beaten';
 }

@@ -15,14 +15,29 @@ function lossy(): Partial<Plan> & { readonly listeners: Set<(name: string) => vo
 }
 
 describe('Walk: an upstream lost meanwhile', () => {
+  it('by failing in this very request starts one other, not two', async () => {
+    const plan = lossy();
+    const [a, b, c] = [new Scripted('a', []), new Scripted('b', []), new Scripted('c', [])];
+    const { walk, clock } = walkOver(planOver([a, b, c], plan));
+    void walk.next();
+    for (const tell of plan.listeners) tell('a');
+    a.say('reset');
+    await clock.advance(1);
+    expect([b.requests.length, c.requests.length]).toEqual([1, 0]);
+    walk.close();
+    expect(clock.timers).toBe(0);
+  });
+
   it('gets company at once, and may still win', async () => {
     const [a, b] = [new Scripted('a', []), new Scripted('b', [])];
     const plan = lossy();
     const { walk, clock } = walkOver(planOver([a, b], plan));
     const answer = walk.next();
     for (const tell of plan.listeners) tell('b');
+    await clock.advance(1);
     expect(b.requests).toHaveLength(0);
     for (const tell of plan.listeners) tell('a');
+    await clock.advance(1);
     expect(b.requests).toHaveLength(1);
     a.say('ok');
     expect((await answer)?.upstream).toBe('a');
@@ -31,13 +46,15 @@ describe('Walk: an upstream lost meanwhile', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('changes nothing while another one is asked too', () => {
+  it('changes nothing while another one is asked too', async () => {
     const [a, b, c] = [new Scripted('a', []), new Scripted('b', []), new Scripted('c', [])];
     const plan = lossy();
-    const { walk } = walkOver(planOver([a, b, c], plan));
+    const { walk, clock } = walkOver(planOver([a, b, c], plan));
     void walk.next();
     for (const tell of plan.listeners) tell('a');
+    await clock.advance(1);
     for (const tell of plan.listeners) tell('a');
+    await clock.advance(1);
     expect([b.requests.length, c.requests.length]).toEqual([1, 0]);
     walk.close();
   });

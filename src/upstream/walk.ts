@@ -44,6 +44,7 @@ export class Walk {
   #timer: { handle: Timer; isLastHope: boolean } | undefined;
   #closed = false;
   #hasAskedIfKnown = false;
+  #lostTimer: Timer | undefined;
   readonly #unlisten: (() => void) | undefined;
   readonly #onAbort = (): void => this.#aborted();
 
@@ -151,6 +152,7 @@ export class Walk {
     this.#closed = true;
     this.#options.signal.removeEventListener('abort', this.#onAbort);
     this.#unlisten?.();
+    this.#lostTimer?.cancel();
     this.#race.giveUp('aborted', 'no longer needed');
     this.#current?.cancel();
     this.#offered?.cancel();
@@ -187,8 +189,16 @@ export class Walk {
   /** The only one asked has become suspect meanwhile: the next one need not wait for its patience to end. */
   #lost(name: string): void {
     const seat = this.#roster.named(name);
-    if (seat === undefined || this.#waiting === undefined || this.#race.size !== 1) return;
-    if (this.#race.isAsking(seat) && this.#startable() !== undefined) this.#advance();
+    if (seat === undefined || !this.#isAlone(seat)) return;
+    // Perhaps it became suspect by failing in this very request: that failure is on its way here and goes on by itself.
+    this.#lostTimer ??= this.#options.clock.setTimeout(() => {
+      this.#lostTimer = undefined;
+      if (this.#isAlone(seat) && this.#startable() !== undefined) this.#advance();
+    }, 0);
+  }
+
+  #isAlone(seat: Seat): boolean {
+    return this.#waiting !== undefined && this.#race.size === 1 && this.#race.isAsking(seat);
   }
 
   #startable(): Seat | undefined {
@@ -304,6 +314,8 @@ export class Walk {
     this.#race.giveUp(
       late ? 'timeout' : 'aborted',
       late ? 'no answer before the deadline' : 'the request was given up',
+      // The asker's time is over: that is nobody's fault.
+      'aborted',
     );
     this.#current?.cancel();
     this.#offered?.cancel();

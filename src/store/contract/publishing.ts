@@ -25,6 +25,15 @@ export function publishingContract(makePlace: () => Promise<StorePlace>): void {
         expect(await store.open(zip)).toBeUndefined();
         expect(await store.has(zip)).toBe(false);
         expect(await store.completeVersions(path)).toEqual([]);
+        expect(await store.holdsAnyOf(path)).toBe(false);
+      });
+
+      it('holds something of a module from its first file on, until it is purged', async () => {
+        await put(store, info, 'one file');
+        expect(await store.holdsAnyOf(path)).toBe(true);
+        expect(await store.completeVersions(path)).toEqual([]);
+        await store.purge({ path });
+        expect(await store.holdsAnyOf(path)).toBe(false);
       });
 
       it('says undefined for a name longer than any file name can be', async () => {

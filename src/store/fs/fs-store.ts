@@ -27,7 +27,7 @@ import { checkFolder, makeLayout, probeHardLinks } from './prepare.ts';
 import { Records } from './records.ts';
 import { Space } from './space.ts';
 import { readSumdb } from './sumdb-folder.ts';
-import { readCompleteVersions } from './versions-folder.ts';
+import { readCompleteVersions, readVersions } from './versions-folder.ts';
 import { walkVersions } from './walk.ts';
 import { Writer } from './writer.ts';
 
@@ -104,6 +104,15 @@ export class FsStore implements Store {
   async completeVersions(path: ModulePath): Promise<Version[]> {
     try {
       return await readCompleteVersions(this.#parts.layout.versionsFolder(path));
+    } catch (error) {
+      throw toStoreError(error, `list versions of ${path}`);
+    }
+  }
+
+  async holdsAnyOf(path: ModulePath): Promise<boolean> {
+    try {
+      const versions = await readVersions(this.#parts.layout.versionsFolder(path));
+      return versions.size > 0;
     } catch (error) {
       throw toStoreError(error, `list versions of ${path}`);
     }
