@@ -11,7 +11,7 @@ import type { CliContext, Input, Output } from './context.ts';
 // Not Node's default: that is a folder for all users under /tmp. A folder that cannot be made costs only time.
 enableCompileCache(process.env['NODE_COMPILE_CACHE'] ?? join(cacheHome(), 'modferry', 'compiled'));
 
-const { systemClock } = await import('../lib/clock.ts');
+const { attendedClock, systemClock } = await import('../lib/clock.ts');
 const { runCli } = await import('./app.ts');
 const { exitCodes } = await import('./exit-codes.ts');
 const { describeError } = await import('./texts.ts');
@@ -62,7 +62,7 @@ const context: CliContext = {
   stdin,
   env: process.env,
   cwd: process.cwd(),
-  clock: systemClock,
+  clock: isServer ? systemClock : attendedClock,
   runtime: { nodeVersion: process.version, platform: process.platform, arch: process.arch },
   onSignal(name, listener) {
     process.on(name, listener);

@@ -73,6 +73,34 @@ describe('ControlsFile', () => {
     },
   );
 
+  it('keeps both of two orders given at once, by one process or by two', async () => {
+    const [dataDir, clock] = [await folder(), new FakeClock()];
+    const [first, second] = [open(dataDir, clock), open(dataDir, clock)];
+    const orders = Promise.all([
+      first.file.order({ action: 'out', upstream: 'cn' }, ['cn']),
+      second.file.order({ action: 'freeze' }, ['cn']),
+      first.file.order({ action: 'pin', upstream: 'io' }, ['cn', 'io']),
+    ]);
+    let isDone = false;
+    void orders.then(() => (isDone = true));
+    await polled(dataDir, clock, () => isDone);
+    const third = open(dataDir, clock);
+    await third.file.open();
+    expect(third.file.current).toEqual({ ...noControls, takenOut: ['cn'], isFrozen: true, pinned: 'io' });
+  });
+
+  it('stays offline while the disk does not give the file', async () => {
+    const [dataDir, clock] = [await folder(), new FakeClock()];
+    const { file, changes } = open(dataDir, clock);
+    await file.open();
+    await file.order({ action: 'mode', mode: 'offline' }, []);
+    await rm(join(dataDir, 'meta'), { recursive: true });
+    let polls = 0;
+    await polled(dataDir, clock, () => (polls += 1) > 20);
+    expect(file.current.mode).toBe('offline');
+    expect(changes).toHaveLength(1);
+  });
+
   it('refuses a bad order and keeps what was in force', async () => {
     const [dataDir, clock] = [await folder(), new FakeClock()];
     const { file } = open(dataDir, clock);

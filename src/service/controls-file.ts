@@ -1,62 +1,114 @@
 /**
  * The operator's orders in the data folder, `meta/controls.json`: they survive a restart, and every process on the
- * folder reads them within a second.
+ * folder reads them within a second. An order is read, changed and written under a lock file, so that two orders at
+ * once both hold.
  */
-import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { activeControls, parseControls } from '../health/controls-state.ts';
 import { type Controls, noControls } from '../health/types.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
-import { ModferryError, messageOf } from '../lib/errors.ts';
+import { errnoOf, ModferryError, messageOf } from '../lib/errors.ts';
 import { applyOrder } from './controls-order.ts';
 
 const pollEveryMs = 1_000;
+/** Whoever holds the lock longer than this has died with it: an order takes milliseconds. */
+const staleLockMs = 5_000;
+const lockTries = 200;
+const lockPauseMs = 50;
+
+type Order = Readonly<Record<string, unknown>>;
 
 function fileIn(dataDir: string): string {
   return join(dataDir, 'meta', 'controls.json');
 }
 
+/**
+ * None where there is no file, or one that nobody can understand: a torn file must not keep the server from
+ * starting. Rejects with the system's error when the disk does not give it.
+ */
 async function read(file: string, nowMs: number): Promise<Controls> {
-  const text = await readFile(file, 'utf8').catch(() => undefined);
-  if (text === undefined) return noControls;
+  let text: string;
   try {
-    return parseControls(JSON.parse(text), nowMs);
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return noControls;
+    throw error;
+  }
+  const value = parsed(text);
+  return value === undefined ? noControls : parseControls(value, nowMs);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
   } catch {
-    // A torn or foreign file must not keep the server from starting; the next order writes it anew.
-    return noControls;
+    return undefined;
   }
 }
 
 async function write(file: string, controls: Controls): Promise<void> {
-  const temporary = `${file}.${process.pid}`;
+  const temporary = `${file}.${randomBytes(6).toString('hex')}`;
+  await writeFile(temporary, `${JSON.stringify(controls, null, 2)}\n`);
+  await rename(temporary, file);
+}
+
+/** Reads, changes and writes as one step among all processes. Rejects as `change` does, or with the system's error. */
+async function underLock(
+  file: string,
+  clock: Clock,
+  change: (before: Controls) => Controls,
+): Promise<Controls> {
+  await mkdir(dirname(file), { recursive: true });
+  const lock = `${file}.lock`;
+  await takeLock(lock, clock);
   try {
-    await mkdir(dirname(file), { recursive: true });
-    await writeFile(temporary, `${JSON.stringify(controls, null, 2)}\n`);
-    await rename(temporary, file);
-  } catch (error) {
-    throw new ModferryError(
-      'controls_file',
-      `the order holds for this process only: ${file} cannot be written (${messageOf(error)})`,
-      { cause: error },
-    );
+    const controls = change(await read(file, clock.now()));
+    await write(file, controls);
+    return controls;
+  } finally {
+    await rm(lock, { force: true });
   }
+}
+
+async function takeLock(lock: string, clock: Clock): Promise<void> {
+  for (let tries = 0; tries < lockTries; tries += 1) {
+    try {
+      await (await open(lock, 'wx')).close();
+      return;
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error;
+    }
+    const facts = await stat(lock).catch(() => undefined);
+    // The file system's clock, not ours: both times are its own.
+    if (facts !== undefined && Date.now() - facts.mtimeMs > staleLockMs) await rm(lock, { force: true });
+    else {
+      await new Promise<void>((resolve) => {
+        clock.setTimeout(resolve, lockPauseMs);
+      });
+    }
+  }
+  throw new ModferryError(
+    'controls_file',
+    `${lock} is held by somebody; remove it if no modferry is running`,
+  );
 }
 
 /** Carries out an order (none: just reads) where no process runs. Rejects with ModferryError for a bad order. */
 export async function orderInFolder(
   dataDir: string,
   clock: Clock,
-  order: Readonly<Record<string, unknown>> | undefined,
+  order: Order | undefined,
 ): Promise<Controls> {
   const file = fileIn(dataDir);
-  const before = await read(file, clock.now());
-  if (order === undefined) return before;
+  if (order === undefined) return read(file, clock.now());
   await stat(dataDir).catch(() => {
     throw new ModferryError('absent', `there is no data folder ${dataDir}; name it with --data`);
   });
-  const controls = applyOrder(before, order, { nowMs: clock.now(), names: undefined });
-  await write(file, controls);
-  return controls;
+  return underLock(file, clock, (before) =>
+    applyOrder(before, order, { nowMs: clock.now(), names: undefined }),
+  );
 }
 
 /** The orders in force, as this process sees them. */
@@ -89,11 +141,22 @@ export class ControlsFile {
   }
 
   /** Rejects with ModferryError: a bad order changes nothing; one that cannot be written holds here all the same. */
-  async order(order: Readonly<Record<string, unknown>>, names: readonly string[]): Promise<Controls> {
-    const controls = applyOrder(this.current, order, { nowMs: this.#clock.now(), names });
-    this.#set(controls);
-    await write(this.#file, controls);
-    return controls;
+  async order(order: Order, names: readonly string[]): Promise<Controls> {
+    const facts = { nowMs: this.#clock.now(), names };
+    // Refused before anything is touched.
+    const here = applyOrder(this.current, order, facts);
+    try {
+      const controls = await underLock(this.#file, this.#clock, (before) => applyOrder(before, order, facts));
+      this.#set(controls);
+      return controls;
+    } catch (error) {
+      this.#set(here);
+      throw new ModferryError(
+        'controls_file',
+        `the order holds for this process only: ${this.#file} cannot be written (${messageOf(error)})`,
+        { cause: error },
+      );
+    }
   }
 
   close(): void {
@@ -108,14 +171,19 @@ export class ControlsFile {
     }, pollEveryMs);
   }
 
+  /** Never rejects. While the disk does not give the file, what is in force stays: offline must not end by itself. */
   async #poll(): Promise<void> {
-    const facts = await stat(this.#file).catch(() => undefined);
-    const seen = facts === undefined ? '' : `${facts.ino} ${facts.mtimeMs}`;
-    if (seen !== this.#seen && !this.#closed) {
-      this.#seen = seen;
-      const controls = await read(this.#file, this.#clock.now());
-      // Reading takes time, and a mode may have ended meanwhile.
-      this.#set(activeControls(controls, this.#clock.now()));
+    try {
+      const facts = await stat(this.#file);
+      const seen = `${facts.ino} ${facts.mtimeMs}`;
+      if (seen !== this.#seen && !this.#closed) {
+        const controls = await read(this.#file, this.#clock.now());
+        this.#seen = seen;
+        // Reading takes time, and a mode may have ended meanwhile.
+        this.#set(activeControls(controls, this.#clock.now()));
+      }
+    } catch {
+      // No file yet, or none for the moment.
     }
     // Ends a mode whose time is over even when nobody asks.
     void this.current;

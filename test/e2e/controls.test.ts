@@ -2,6 +2,7 @@
  * The operator's hand on a running modferry: every order of the command line does what it says, at once, in every
  * process on the folder and over restarts; and what happened can be seen.
  */
+import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -333,5 +334,23 @@ describe('orders', () => {
         3_000,
       );
     }
+  });
+});
+
+describe('modferry status --watch', () => {
+  it('goes on until Ctrl-C', async () => {
+    const proxy = await modferry({ upstreams: [(await upstream()).url] });
+    const launcher = join(import.meta.dirname, '../../bin/modferry');
+    const child = spawn(launcher, ['status', '--watch', '--data', proxy.dataDir], {
+      env: { PATH: process.env['PATH'] },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let tables = 0;
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      tables += text.match(/^modferry \S+, up /gm)?.length ?? 0;
+      if (tables >= 2) child.kill('SIGINT');
+    });
+    const code = await new Promise((resolve) => child.once('close', resolve));
+    expect({ code, isEnough: tables >= 2 }).toEqual({ code: 0, isEnough: true });
   });
 });
