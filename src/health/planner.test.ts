@@ -6,6 +6,27 @@ function failure(more: Partial<FailedAttempt> = {}): FailedAttempt {
   return { code: 'timeout', status: undefined, retryAfterMs: undefined, ...more };
 }
 
+describe('one that is out and never probed', () => {
+  it('is asked first for a small file when a trial place is free, and a hedge is near', () => {
+    const bench = new PlannerBench([{ ...fakeCandidate('a'), isProbed: false }, fakeCandidate('b')]);
+    const names = (answerClass: 'meta' | 'zip') =>
+      bench.plan({ answerClass }).upstreams.map(({ name }) => name);
+    Object.assign(bench.health('a'), { state: 'out', hasTrialPlace: true });
+    expect(names('meta')).toEqual(['a', 'b']);
+    expect(bench.plan().hedgeMs(bench.upstream('a'))).toBe(100);
+    expect(bench.plan().isDoubtful?.(bench.upstream('a'))).toBe(true);
+    expect(names('zip')).toEqual(['b']);
+    bench.health('a').hasTrialPlace = false;
+    expect(names('meta')).toEqual(['b']);
+  });
+
+  it('is left to its probes when it has some', () => {
+    const bench = benchOf('a', 'b');
+    Object.assign(bench.health('a'), { state: 'out', hasTrialPlace: true });
+    expect(bench.plan().upstreams.map(({ name }) => name)).toEqual(['b']);
+  });
+});
+
 describe('zips that broke off', () => {
   it('cost an upstream its place for zips only', () => {
     const bench = benchOf('a', 'b');

@@ -14,6 +14,7 @@ import { type Explained, explained } from './explained.ts';
 import { hindranceText } from './reasons.ts';
 import { type PlanTools, RoutePlan } from './route-plan.ts';
 import { type Candidate, hindranceOf } from './standing.ts';
+import { withTrial } from './trial.ts';
 import type { Controls, HealthEvents, HealthOptions, RouteName } from './types.ts';
 
 /** A few repeats a second are always allowed, so that a quiet server repeats too. */
@@ -100,7 +101,7 @@ export class Planner {
       return new RoutePlan({ ...common, asked: [], reserve: [], skipped }, this.#tools);
     }
     const { random, events } = this.#deps;
-    const arranged = this.#arrange(request, controls, random);
+    const arranged = withTrial(this.#arrange(request, controls, random), request, controls);
     this.#routes[route] = arranged.state;
     if (arranged.change !== undefined) events.emit('switched', { route, ...arranged.change });
     return new RoutePlan({ ...common, ...arranged, skipped: this.#skipped(arranged) }, this.#tools);

@@ -13,6 +13,8 @@ export interface Candidate {
   readonly weight: number;
   /** It answers as a modferry. Default false. */
   readonly isModferry?: boolean | undefined;
+  /** False: no probe tells when it is well again, so real requests must. Default true. */
+  readonly isProbed?: boolean | undefined;
   /** How long that modferry may need to change its own source; undefined: it has not told. */
   readonly failoverMs?: number | undefined;
 }

@@ -223,6 +223,9 @@ export class Mirrors {
       get isModferry() {
         return upstream.parent !== undefined;
       },
+      get isProbed() {
+        return target.probe !== 'off';
+      },
       get failoverMs() {
         return upstream.parent?.failoverMs;
       },

@@ -48,6 +48,7 @@ class Reading<Value> {
   readonly #readers = new Set<Reader>();
   #timer: Timer | undefined;
   #isLate = false;
+  #isOver = false;
   #isAskingBeside = false;
 
   constructor(options: FirstBodyOptions<Value>) {
@@ -75,6 +76,7 @@ class Reading<Value> {
       this.#refuseAll('timeout', 'no complete answer before the deadline');
       return undefined;
     } finally {
+      this.#isOver = true;
       this.#timer?.cancel();
       this.#refuseAll('aborted', 'no longer needed');
     }
@@ -110,6 +112,10 @@ class Reading<Value> {
       .then(
         (answer) => {
           if (answer === undefined) return;
+          if (this.#isOver) {
+            answer.cancel();
+            return;
+          }
           walk.adopt(answer);
           this.#read(answer);
         },

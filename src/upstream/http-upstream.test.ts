@@ -93,6 +93,38 @@ describe('a good answer', () => {
   });
 });
 
+describe('a kept connection that is reset', () => {
+  it('is no news: it is asked for once more, though not for ever', async () => {
+    let requests = 0;
+    let connections = 0;
+    const url = await servers.serveTcp((socket) => {
+      connections += 1;
+      const isOld = connections === 1;
+      socket.on('error', () => {});
+      socket.on('data', () => {
+        requests += 1;
+        if (isOld && requests > 1) socket.resetAndDestroy();
+        else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+      });
+    });
+    const upstream = servers.upstreamAt(url);
+    expect(await text(upstream)).toBe('ok');
+    expect(await text(upstream)).toBe('ok');
+    expect(connections).toBe(2);
+  });
+
+  it('is a failure where nothing has answered before', async () => {
+    let connections = 0;
+    const url = await servers.serveTcp((socket) => {
+      connections += 1;
+      socket.on('error', () => {});
+      socket.on('data', () => socket.resetAndDestroy());
+    });
+    expect((await failure(text(servers.upstreamAt(url)))).code).toBe('reset');
+    expect(connections).toBe(1);
+  });
+});
+
 describe('places', () => {
   it('lets real requests in before background ones, and says busy when the queue is full', async () => {
     const order: string[] = [];

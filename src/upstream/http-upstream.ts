@@ -4,6 +4,7 @@
  */
 import type { Dispatcher } from 'undici';
 import { type Clock, systemClock } from '../lib/clock.ts';
+import { errnoOf } from '../lib/errors.ts';
 import { Semaphore } from '../lib/semaphore.ts';
 import { Dispatchers } from '../outbound/dispatchers.ts';
 import { directRule, type ProxyRule } from '../outbound/proxy-rule.ts';
@@ -60,6 +61,9 @@ export interface HttpUpstreamOptions {
   readonly clock?: Clock;
 }
 
+const defaultKeepAliveMs = 20_000;
+/** A server may ask for a longer life of its connections than ours. */
+const keptLongerMs = 10_000;
 const maxRedirects = 5;
 /** A longer chain of modferries is taken for a circle that somebody on the way does not recognise. */
 const maxVia = 16;
@@ -84,6 +88,7 @@ class HttpUpstream implements Upstream {
   readonly #zipPlaces: Semaphore;
   #closed = false;
   #parent: ParentFacts | undefined;
+  #answeredAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: HttpUpstreamOptions) {
     const { url, auth } = parseUpstreamUrl(options.url);
@@ -104,7 +109,7 @@ class HttpUpstream implements Upstream {
       proxy: options.proxy ?? directRule,
       connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
       maxConnections: maxConcurrent,
-      keepAliveMs: options.keepAliveMs ?? 20_000,
+      keepAliveMs: options.keepAliveMs ?? defaultKeepAliveMs,
       caFile: options.caFile,
       clientCertificate: options.clientCertificate,
       clock: this.#clock,
@@ -202,18 +207,31 @@ class HttpUpstream implements Upstream {
     const { signal } = request;
     for (let isRepeat = false; ; isRepeat = true) {
       try {
-        return await this.#dispatchers.request(target, {
+        const answer = await this.#dispatchers.request(target, {
           headers: this.#headers(request, isOwnServer),
           signal,
           headersTimeoutMs: this.#options.lastHopeMs ?? 60_000,
           // Whoever reads a body may watch it closer: this is what ends it when nobody does.
           bodyTimeoutMs: Math.ceil(this.#idleMs * 1.25),
         });
+        this.#answeredAtMs = this.#clock.monotonic();
+        return answer;
       } catch (error) {
-        if (!isRepeat && !signal.aborted && isStaleConnection(error)) continue;
+        if (!isRepeat && !signal.aborted && (isStaleConnection(error) || this.#mayBeStale(error))) continue;
         throw classifyError(error, { upstream: this.name, phase: 'head', signal });
       }
     }
+  }
+
+  /**
+   * Load balancers and address translators answer the next request on a connection they have forgotten with a reset,
+   * which does not tell its socket. While connections of the last answers may be kept, one such reset is no news.
+   */
+  #mayBeStale(error: unknown): boolean {
+    const code = errnoOf(error);
+    if (code !== 'ECONNRESET' && code !== 'EPIPE') return false;
+    const sinceMs = this.#clock.monotonic() - this.#answeredAtMs;
+    return sinceMs < (this.#options.keepAliveMs ?? defaultKeepAliveMs) + keptLongerMs;
   }
 
   #headers(request: UpstreamRequest, isOwnServer: boolean): Record<string, string> {

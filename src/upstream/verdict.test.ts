@@ -82,3 +82,32 @@ describe('verdict', () => {
     expect(verdict(outcomesOf(said), facts)).toEqual({ kind, partial });
   });
 });
+
+describe('verdict, who must have spoken', () => {
+  const open = { knownToExist: false, isPrivate: false };
+  const known = { knownToExist: true, isPrivate: false };
+  const absent: SourceOutcome = { source: 'a', code: 'absent', message: '', tookMs: 1 };
+  const resting: SourceOutcome = { source: 'b', code: 'skipped', message: '', tookMs: 0, mayKnow: true };
+  const out: SourceOutcome = { source: 'b', code: 'skipped', message: '', tookMs: 0 };
+
+  it('does not take a pause for ignorance: a known version is not absent without it', () => {
+    expect(verdict([absent, resting], known)).toEqual({ kind: 'failed', partial: false });
+    expect(verdict([absent, out], known)).toEqual({ kind: 'absent', partial: true });
+    expect(verdict([absent, resting], open)).toEqual({ kind: 'absent', partial: true });
+    expect(verdict([resting], known)).toEqual({ kind: 'unavailable', partial: false });
+  });
+
+  it.each<SourceOutcome>([
+    { source: 's', code: 'status', message: '', tookMs: 1, status: 500, isStrict: true },
+    { source: 's', code: 'timeout', message: '', tookMs: 1, isStrict: true },
+    { source: 's', code: 'skipped', message: '', tookMs: 0, isStrict: true },
+    { source: 's', code: 'absent', message: '', tookMs: 1, isStrict: true, isDoubtful: true },
+  ])("is never absent without the 404 of one that keeps Go's `,` rule: %j", (strict) => {
+    for (const facts of [open, known]) expect(verdict([absent, strict], facts).kind).not.toBe('absent');
+    expect(verdict([absent, { ...absent, source: 's', isStrict: true }], open).kind).toBe('absent');
+  });
+
+  it('is as partial as what a parent told', () => {
+    expect(verdict([{ ...absent, isPartial: true }], open)).toEqual({ kind: 'absent', partial: true });
+  });
+});
