@@ -86,7 +86,8 @@ export class Planner {
   }
 
   #tellLost(upstream: string): void {
-    for (const listener of [...this.#lostListeners]) listener(upstream);
+    // A listener may begin another request: those are told nothing old.
+    for (const listener of Array.from(this.#lostListeners)) listener(upstream);
   }
 
   /** Counts one request for the budgets and may change the favourite of the route (event `switched`). */

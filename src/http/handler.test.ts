@@ -118,6 +118,27 @@ describe('an answer to another modferry', () => {
     expect(await server.lines()).toMatchObject([{ id: 'r-1', status: 200 }]);
   });
 
+  it('never calls absent what was not asked: a child would believe it', async () => {
+    const server = await serve(() =>
+      Promise.reject(new SourcesFailure('not_fetched', 'not stored, and modferry is in offline mode')),
+    );
+    const toChild = await server.ask(path, { 'x-modferry-via': 'child' });
+    expect(toChild.status).toBe(503);
+    expect(toChild.headers['x-modferry-cause']).toBe('sources');
+    expect((await server.ask(path)).status).toBe(404);
+  });
+
+  it('tells that not all have agreed on an absence', async () => {
+    for (const partial of [true, false]) {
+      const failure = new SourcesFailure('absent', 'not found', [], { partial });
+      const server = await serve(() => Promise.reject(failure));
+      const answer = await server.ask(path, { 'x-modferry-via': 'child' });
+      expect(answer.status).toBe(404);
+      expect(answer.headers['x-modferry-partial']).toBe(partial ? '1' : undefined);
+      expect((await server.ask(path)).headers['x-modferry-partial']).toBeUndefined();
+    }
+  });
+
   it('says so too when it is an error, not modified, a page, or ready in memory', async () => {
     const server = await serve(async (_operation, { id }) => {
       if (id === 'bad') throw new SourcesFailure('absent', 'not found');

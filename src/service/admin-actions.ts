@@ -1,6 +1,6 @@
 /** What the admin socket can do, by method and path: checked input, plain answers. */
 import { parseModulePath } from '../gomod/module-path.ts';
-import type { ModulePath } from '../gomod/types.ts';
+import type { ModulePath, Version } from '../gomod/types.ts';
 import { parseCanonicalVersion } from '../gomod/version.ts';
 import type { AdminActions } from '../http/admin.ts';
 import { ModferryError } from '../lib/errors.ts';
@@ -26,13 +26,8 @@ export function adminActions(deps: AdminActionsDeps): AdminActions {
     'POST /reload': () => deps.reload(),
     'POST /purge': async (ask) => {
       const path = modulePathOf(ask['module']);
-      const { version: text } = ask;
-      if (text === undefined) return store.purge({ path });
-      const version = typeof text === 'string' ? parseCanonicalVersion(path, text) : undefined;
-      if (version === undefined) {
-        throw new ModferryError('invalid_version', `"${String(text)}" is not a canonical version of ${path}`);
-      }
-      return store.purge({ path, version });
+      const version = versionOf(path, ask['version']);
+      return store.purge(version === undefined ? { path } : { path, version });
     },
     'GET /controls': async () => mirrors.controls,
     'POST /controls': (ask) => mirrors.order(ask),
@@ -43,12 +38,7 @@ export function adminActions(deps: AdminActionsDeps): AdminActions {
     }),
     'GET /explain': (ask) => {
       const path = modulePathOf(ask['module']);
-      const { version: text } = ask;
-      const version = typeof text === 'string' ? parseCanonicalVersion(path, text) : undefined;
-      if (text !== undefined && version === undefined) {
-        throw new ModferryError('invalid_version', `"${String(text)}" is not a canonical version of ${path}`);
-      }
-      return explain(deps, path, version);
+      return explain(deps, path, versionOf(path, ask['version']));
     },
   };
 }
@@ -56,6 +46,13 @@ export function adminActions(deps: AdminActionsDeps): AdminActions {
 function modulePathOf(text: unknown): ModulePath {
   if (typeof text === 'string') return parseModulePath(text);
   throw new ModferryError('bad_request', 'name a module: {"module": …}');
+}
+
+function versionOf(path: ModulePath, text: unknown): Version | undefined {
+  if (text === undefined) return undefined;
+  const version = typeof text === 'string' ? parseCanonicalVersion(path, text) : undefined;
+  if (version !== undefined) return version;
+  throw new ModferryError('invalid_version', `${JSON.stringify(text)} is not a canonical version of ${path}`);
 }
 
 function nameOf(text: unknown): string | undefined {

@@ -194,9 +194,9 @@ export class Answering {
   }
 
   #requireSources(path: ModulePath): void {
-    const { set, mirrors } = this.#deps;
+    const { mirrors } = this.#deps;
     if (mirrors.hasSources(path)) return;
-    if (set().isPrivate(path)) {
+    if (this.#deps.set().isPrivate(path)) {
       throw new SourcesFailure(
         'not_fetched',
         `${path} is private here and no private upstream is configured; it is never asked of a public one`,

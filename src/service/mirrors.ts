@@ -63,7 +63,9 @@ export class Mirrors {
     this.#set = set;
     this.#optionsOf = deps.config();
     this.#options = healthOptions(this.#optionsOf);
-    this.#controlsFile = new ControlsFile(deps.dataDir, deps.clock, deps.onControls);
+    this.#controlsFile = new ControlsFile(deps.dataDir, deps.clock, (before, after) =>
+      deps.onControls(before, after),
+    );
     this.#planner = new Planner({
       clock: deps.clock,
       random: deps.random,
@@ -204,7 +206,7 @@ export class Mirrors {
   }
 
   #watch(member: UpstreamMember): Watched {
-    const { clock, events, config } = this.#deps;
+    const { clock, events } = this.#deps;
     const { upstream: inner } = member;
     const record = this.#recordOf(member);
     const upstream = new WatchedUpstream({
@@ -230,6 +232,7 @@ export class Mirrors {
         return upstream.parent?.failoverMs;
       },
     };
+    const isProbing = (): boolean => this.#deps.config().health.probe.isEnabled;
     const takenOut = (): readonly string[] => this.controls.takenOut;
     const target: ProbeTarget = {
       name: inner.name,
@@ -237,7 +240,7 @@ export class Mirrors {
       get probe() {
         if (takenOut().includes(inner.name)) return 'off';
         // One that has a probe of its own wants it.
-        return member.probe ?? (config().health.probe.isEnabled ? undefined : 'off');
+        return member.probe ?? (isProbing() ? undefined : 'off');
       },
       isModferry: () => inner.parent !== undefined,
       // The inner one remembers it by itself.

@@ -14,7 +14,7 @@ export async function explain(this: CliContext, flags: ExplainFlags, argument: s
   const { path, version } = parseModuleArgument(argument);
   const running = await findRunning(this, flags);
   const query = new URLSearchParams({ module: path, ...(version === undefined ? {} : { version }) });
-  const answer = await running.ask('GET', `/explain?${query}`);
+  const answer = await running.ask('GET', `/explain?${query.toString()}`);
   if (flags.json === true) this.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
   else this.stdout.write(explainText(answer as unknown as ExplainAnswer, this.clock.now()));
 }
