@@ -1,6 +1,6 @@
 /** `modferry explain`: what is kept of a module, whom it would be asked of and why, and what they said last time. */
 import type { ModulePath, Version } from '../gomod/types.ts';
-import type { Explained } from '../health/explained.ts';
+import type { Explained } from '../health/plan/explained.ts';
 import type { Mode, RouteName } from '../health/types.ts';
 import type { KeptFacts } from '../proxy/explain.ts';
 import type { Answering } from './answering.ts';

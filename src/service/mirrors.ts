@@ -4,15 +4,15 @@
  */
 import type { Config } from '../config/snapshot.ts';
 import type { ModulePath } from '../gomod/types.ts';
-import type { Explained } from '../health/explained.ts';
-import { latencyBoundMs } from '../health/latency-bound.ts';
-import { Planner, type PlanRequest } from '../health/planner.ts';
-import type { ProbeTarget } from '../health/probe.ts';
-import { type ProbeResult, Prober } from '../health/prober.ts';
-import type { Candidate } from '../health/standing.ts';
+import type { Explained } from '../health/plan/explained.ts';
+import { latencyBoundMs } from '../health/plan/latency-bound.ts';
+import { Planner, type PlanRequest } from '../health/plan/planner.ts';
+import type { Candidate } from '../health/plan/standing.ts';
+import type { ProbeTarget } from '../health/probe/probe.ts';
+import { type ProbeResult, Prober } from '../health/probe/prober.ts';
+import { UpstreamRecord } from '../health/record/upstream-record.ts';
+import { WatchedUpstream } from '../health/record/watched-upstream.ts';
 import type { Controls, HealthEvents, HealthOptions, RouteName, UpstreamFigures } from '../health/types.ts';
-import { UpstreamRecord } from '../health/upstream-record.ts';
-import { WatchedUpstream } from '../health/watched-upstream.ts';
 import type { Clock } from '../lib/clock.ts';
 import { ModferryError } from '../lib/errors.ts';
 import type { EventBus } from '../lib/event-bus.ts';

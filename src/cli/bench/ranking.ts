@@ -2,7 +2,7 @@
  * Which mirror is better. The score is that of `modferry status`: share of good answers, times how quick the mirror is
  * beside the quickest one, and here also how fast its zips come. Pure.
  */
-import { scoreOf, starsOf } from '../../health/score.ts';
+import { scoreOf, starsOf } from '../../health/record/score.ts';
 import type { BenchMirror, BenchModule, Sample } from './bench-types.ts';
 import { type MirrorFigures, mirrorFigures } from './mirror-figures.ts';
 import { type ByteDispute, type ByteVerdict, findDisputes, verdictOn } from './same-bytes-vote.ts';

@@ -1,0 +1,110 @@
+/** A record on a fake clock with the default settings, and short words for what a test lets it see. */
+import type { ModulePath } from '../../gomod/types.ts';
+import { EventBus } from '../../lib/event-bus.ts';
+import { FakeClock } from '../../lib/fake-clock.ts';
+import type { HealthEvents, HealthOptions, Observation } from '../types.ts';
+import { UpstreamRecord, type UpstreamRecordOptions } from './upstream-record.ts';
+
+export const defaults: HealthOptions = {
+  probe: {
+    everyMs: 10_000,
+    idleEveryMs: 60_000,
+    outEveryMs: 5_000,
+    timeoutMs: 3_000,
+    path: '/github.com/pkg/errors/@v/v0.9.1.mod',
+    sha256: '',
+  },
+  latencyAllowanceMs: 200,
+  latencyLimitMs: undefined,
+  outAfter: 3,
+  outForMs: 60_000,
+  outForMaxMs: 300_000,
+  goodProbes: 3,
+  slowStartMs: 30_000,
+  switchBackAfterMs: 120_000,
+  betterByRatio: 0.25,
+  avoidModuleMs: 60_000,
+  breaker: {
+    windowMs: 10_000,
+    volume: 20,
+    errorRatio: 0.5,
+    openMs: 30_000,
+    openMaxMs: 300_000,
+    trials: 3,
+  },
+  retry: { repeats: 2, budgetRatio: 0.2, baseMs: 100, capMs: 1_000 },
+  hedge: { enabled: true, minMs: 100, unknownMs: 300, budgetRatio: 0.05, floorPerSecond: 3 },
+  firstByteMs: { meta: 5_000, zip: 10_000 },
+  firstByteFloorMs: 1_000,
+  lastHopeMs: 60_000,
+  strategy: { public: 'priority', private: 'priority' },
+};
+
+export const owners = {
+  url: 'https://one.example.com',
+  isPrivate: false,
+  level: 1,
+  weight: 1,
+  queued: 0,
+  isTakenOut: false,
+  isPinned: false,
+  favouriteOf: [],
+  isModferry: false,
+} as const;
+
+export function path(text: string): ModulePath {
+  return text as ModulePath;
+}
+
+export interface TestRecord {
+  readonly clock: FakeClock;
+  readonly events: EventBus<HealthEvents>;
+  readonly record: UpstreamRecord;
+  /** What was told on the bus, in order, e.g. `state healthy suspect`. */
+  readonly told: string[];
+  readonly see: (code: Observation['code'], more?: Partial<Observation>) => void;
+  readonly probe: (code: Observation['code'], more?: Partial<Observation>) => void;
+  /** Lets time pass with a tick each second, as the owner does. */
+  readonly pass: (ms: number) => Promise<void>;
+}
+
+/** `random` is 0.5, so that stays are as configured, unless given. */
+export function testRecord(
+  options: Partial<HealthOptions> = {},
+  more: Partial<UpstreamRecordOptions> = {},
+): TestRecord {
+  const clock = new FakeClock();
+  const events = new EventBus<HealthEvents>();
+  const told: string[] = [];
+  events.on('state', ({ from, to }) => told.push(`state ${from} ${to}`));
+  events.on('breaker', ({ from, to }) => told.push(`breaker ${from} ${to}`));
+  events.on('rest', ({ forMs }) => told.push(`rest ${forMs}`));
+  events.on('avoided', ({ path: avoided, forMs }) => told.push(`avoided ${avoided} ${forMs}`));
+  const record = new UpstreamRecord({
+    name: 'one',
+    clock,
+    events,
+    random: () => 0.5,
+    options: () => ({ ...defaults, ...options }),
+    latencyBoundMs: () => undefined,
+    ...more,
+  });
+  function see(code: Observation['code'], rest: Partial<Observation> = {}): void {
+    record.observe({ kind: 'meta', code, tookMs: 10, ...rest });
+  }
+  async function pass(ms: number): Promise<void> {
+    for (let leftMs = ms; leftMs > 0; leftMs -= 1000) {
+      await clock.advance(Math.min(1000, leftMs));
+      record.tick();
+    }
+  }
+  return {
+    clock,
+    events,
+    record,
+    told,
+    see,
+    probe: (code, rest) => see(code, { kind: 'probe', ...rest }),
+    pass,
+  };
+}
