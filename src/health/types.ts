@@ -166,6 +166,8 @@ export interface UpstreamHealth {
   quantileMs(answerClass: AnswerClass, q: number): number | undefined;
   samples(answerClass: AnswerClass): number;
   isAvoided(path: ModulePath): boolean;
+  /** Beaten several times in a row without a word of its own: perhaps slow, perhaps only slower. */
+  readonly isDoubted: boolean;
   /** Its zips broke off or came too slowly a short while ago, whatever small answers and probes say. */
   readonly isAvoidedForZips: boolean;
   /** Monotonic time of the last failure; undefined when there was none. */

@@ -6,18 +6,22 @@ import { type Candidate, ranks, type Standing } from './standing.ts';
 /** Fewer samples than this say nothing of a 99th percentile. */
 const minSamples = 20;
 
-type PatienceOptions = Pick<HealthOptions, 'firstByteMs' | 'firstByteFloorMs'>;
+type PatienceOptions = Pick<HealthOptions, 'firstByteMs' | 'firstByteFloorMs' | 'hedge'>;
 
 /**
  * Twice the upstream's own p99 of this class, between `firstByteFloorMs` and the configured first-byte timeout; that
  * timeout while fewer than 20 answers are known. A modferry gets the time to change its own source (ruling 20): that
- * is a floor, and lifts the ceiling. Milliseconds.
+ * is a floor, and lifts the ceiling. One in doubt gets `boundMs` for small answers. Milliseconds.
  */
 export function patienceMs(
   { upstream, health, isModferry, failoverMs }: Candidate,
   answerClass: AnswerClass,
   options: PatienceOptions,
+  boundMs: () => number | undefined = () => undefined,
 ): number {
+  // Whether it is slow shows as soon as it is silent for longer than the quickest allows.
+  const doubtMs = answerClass === 'meta' && health.isDoubted ? boundMs() : undefined;
+  if (doubtMs !== undefined) return Math.max(doubtMs, options.hedge.minMs);
   let floorMs = options.firstByteFloorMs;
   let ceilingMs = upstream.firstByteMs?.[answerClass] ?? options.firstByteMs[answerClass];
   if (isModferry === true) {

@@ -64,6 +64,15 @@ describe('patience', () => {
     expect(bench.plan({ answerClass: 'zip' }).patienceMs(bench.upstream('a'))).toBe(10_000);
   });
 
+  it('is the latency bound for small answers of one in doubt', () => {
+    const bench = benchOf('a', 'b');
+    bench.health('a').isDoubted = true;
+    Object.assign(bench.health('b'), { sampleCount: 5, quantilesMs: { 0.5: 30 } });
+
+    expect(bench.plan().patienceMs(bench.upstream('a'))).toBe(230);
+    expect(bench.plan({ answerClass: 'zip' }).patienceMs(bench.upstream('a'))).toBe(10_000);
+  });
+
   it('is twice its own p99, within floor and ceiling', () => {
     const bench = benchOf('a');
     const seen = [10, 800, 9_000].map((p99Ms) => {

@@ -4,6 +4,7 @@ import type { AnswerClass, SourceOutcome, Upstream } from '../../upstream/types.
 import type { HealthOptions } from '../types.ts';
 import type { Budget } from './budget.ts';
 import { hedgeMs, patienceMs } from './delays.ts';
+import { latencyBoundMs } from './latency-bound.ts';
 import { repeatDelayMs } from './repeat-delay.ts';
 import { ranks, type Standing } from './standing.ts';
 
@@ -52,7 +53,9 @@ export class RoutePlan implements Plan {
   patienceMs(upstream: Upstream): number {
     const { answerClass, options } = this.#facts;
     const standing = this.#asked(upstream) ?? find(this.#facts.reserve, upstream);
-    if (standing !== undefined) return patienceMs(standing.candidate, answerClass, options);
+    if (standing !== undefined) {
+      return patienceMs(standing.candidate, answerClass, options, () => this.#boundMs());
+    }
     return upstream.firstByteMs?.[answerClass] ?? options.firstByteMs[answerClass];
   }
 
@@ -93,6 +96,14 @@ export class RoutePlan implements Plan {
 
   onLost(listener: (upstreamName: string) => void): () => void {
     return this.#tools.onLost(listener);
+  }
+
+  #boundMs(): number | undefined {
+    const { asked, options } = this.#facts;
+    return latencyBoundMs(
+      asked.map(({ candidate }) => candidate.health),
+      options,
+    );
   }
 
   #asked(upstream: Upstream): Standing | undefined {

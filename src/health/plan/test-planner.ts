@@ -63,6 +63,7 @@ export class FakeHealth implements UpstreamHealth {
   sampleCount = 0;
   avoids = false;
   isAvoidedForZips = false;
+  isDoubted = false;
 
   constructor(name: string) {
     this.name = name;

@@ -185,6 +185,18 @@ describe('being beaten', () => {
     expect(told).toEqual([]);
   });
 
+  it('in doubt makes suspect when it is silent for longer than the quickest allows', () => {
+    const { see, told, record } = testRecord({}, { latencyBoundMs: () => 230 });
+    for (let nth = 0; nth < 2; nth += 1) see('beaten', { tookMs: 300 });
+    expect(told).toEqual([]);
+    expect(record.isDoubted).toBe(false);
+    see('beaten', { tookMs: 229 });
+    expect(record.isDoubted).toBe(true);
+    expect(told).toEqual([]);
+    see('beaten', { tookMs: 231 });
+    expect(told).toEqual(['state healthy suspect']);
+  });
+
   it('is no failure, and suspicious only after long silence', () => {
     const { record, see } = testRecord();
     see('beaten', { tookMs: 1_000 });

@@ -181,6 +181,10 @@ export class UpstreamRecord implements UpstreamHealth {
     return this.#stats.samples(answerClass);
   }
 
+  get isDoubted(): boolean {
+    return this.#beatenInARow >= beatenTooOften;
+  }
+
   get isAvoidedForZips(): boolean {
     return this.#zipAvoidance.isAvoided(allZips);
   }
@@ -311,7 +315,11 @@ export class UpstreamRecord implements UpstreamHealth {
     const usualMs = this.quantileMs(classOf(seen), 0.95) ?? 0;
     this.#stats.silentFor(classOf(seen), tookMs);
     this.#beatenInARow += 1;
-    const isLong = tookMs > Math.max(usualMs, this.#options.beatenIsSuspectAfterMs?.() ?? 1000);
+    // In doubt, what is slower than the quickest allows is proof enough (ruling 17).
+    const doubtMs = this.isDoubted ? this.#boundMs() : undefined;
+    const isLong =
+      tookMs > Math.max(usualMs, this.#options.beatenIsSuspectAfterMs?.() ?? 1000) ||
+      (doubtMs !== undefined && tookMs > doubtMs);
     if (!isLong) {
       if (this.#beatenInARow % beatenTooOften === 0) this.#options.onDoubt?.();
       return;
