@@ -46,6 +46,8 @@ export async function mirrorPair(options: MirrorPairOptions): Promise<MirrorPair
     second,
     product,
     async [Symbol.asyncDispose]() {
+      // By SIGTERM, so that a profile is written.
+      await product.stop().catch(() => {});
       await product.close();
       await first.close();
       await second.close();

@@ -156,6 +156,7 @@ async function sendRanged(
     return;
   }
   try {
+    // A source that breaks after the first byte cuts the connection: that is the answer (design rule 2).
     const sent = await sendFrom(response, pool, body.readAt, start, end, idleWriteMs, begin);
     exchange.log(status, sent.bytes, reply.source, !sent.complete, firstByteMs);
   } catch (error) {
@@ -163,7 +164,6 @@ async function sendRanged(
       exchange.fail(error);
       return;
     }
-    // The source broke after the first byte: the cut connection is the answer (design rule 2).
     exchange.log(status, 0, reply.source, true, firstByteMs);
   }
 }

@@ -9,14 +9,17 @@ import type { BufferPool } from './buffer-pool.ts';
 export type ReadAt = (target: Buffer, length: number, position: number) => Promise<number>;
 
 export interface SendResult {
+  /** Of the body, handed to the socket. */
   readonly bytes: number;
+  /** False: the connection is broken, by the source or by the client. */
   readonly complete: boolean;
 }
 
 /**
- * Streams `[start, end)` of a source; `end` undefined runs to the source's own end. The connection is destroyed
- * when the source fails or is shorter than promised. `begin` is called before the first byte, once the source has
- * given one (or its end): a source that fails before that rejects with the response untouched (ruling 8). Never rejects for what the client does.
+ * Streams `[start, end)` of a source; `end` undefined runs to the source's own end. `begin` is called before the
+ * first byte, once the source has given one (or its end): a source that fails before that rejects with the response
+ * untouched (ruling 8). One that fails later, or is shorter than promised, destroys the connection, and what went out
+ * until then is told. Never rejects for what the client does.
  */
 export async function sendFrom(
   response: ServerResponse,
@@ -62,8 +65,9 @@ export async function sendFrom(
     response.end();
     return { bytes: position - start, complete: true };
   } catch (error) {
-    if (begun) response.destroy(error instanceof Error ? error : undefined);
-    throw error;
+    if (!begun) throw error;
+    response.destroy(error instanceof Error ? error : undefined);
+    return { bytes: position - start, complete: false };
   } finally {
     // A destroyed socket may still hold the block it was writing: only a clean run's blocks are used again.
     pool.give(block, response.writableEnded);

@@ -22,6 +22,7 @@ const statusOf: Record<FailureKind, number> = {
   absent: 404,
   gone: 410,
   failed: 502,
+  internal: 502,
   timeout: 504,
   unavailable: 503,
   loop: 508,
@@ -33,6 +34,7 @@ const statusOf: Record<FailureKind, number> = {
 
 const causeOf: Partial<Record<FailureKind, AnswerCause>> = {
   failed: 'sources',
+  internal: 'internal',
   timeout: 'sources',
   unavailable: 'sources',
   disk_full: 'disk',
@@ -80,7 +82,7 @@ function sourcesAnswer(failure: SourcesFailure, negativeMaxAgeS: number): ErrorA
   if (status === 503) headers['retry-after'] = failure.code === 'disk_full' ? '10' : '2';
   const cause = causeOf[failure.code];
   const text = textOf(failure);
-  return { status, text, headers, unexpected: false, ...(cause === undefined ? {} : { cause }) };
+  return { status, text, headers, unexpected: failure.code === 'internal', ...(cause === undefined ? {} : { cause }) };
 }
 
 function textOf(failure: SourcesFailure): string {

@@ -57,6 +57,8 @@ export class Ingest {
   readonly #deps: IngestDeps;
   readonly #small = new Map<string, SharedWork<SmallFile | 'stored'>>();
   readonly #zips = new Map<string, ZipFill>();
+  /** Those that a client waits for: what began as look-ahead is then fetched whatever its size. */
+  readonly #realAskers = new WeakSet<ZipFill>();
   readonly #admission: Admission;
   #joins = 0;
   readonly #memory: MemoryBudget;
@@ -116,19 +118,20 @@ export class Ingest {
     const name = nameOf(key);
     let fill = this.#zips.get(name);
     if (fill === undefined || fill.cancelled) {
-      const started = this.#startZip(key, asker, (bytes) => this.#realAskers.has(name) || accept(bytes));
+      const started: ZipFill = this.#startZip(
+        key,
+        asker,
+        (bytes) => this.#realAskers.has(started) || accept(bytes),
+      );
       fill = started;
       this.#zips.set(name, started);
       void started.settled.then(() => {
-        if (this.#zips.get(name) === started) {
-          this.#zips.delete(name);
-          this.#realAskers.delete(name);
-        }
+        if (this.#zips.get(name) === started) this.#zips.delete(name);
       });
     } else {
       this.#joins += 1;
     }
-    if (asker.background !== true) this.#realAskers.add(name);
+    if (asker.background !== true) this.#realAskers.add(fill);
     return fill.join();
   }
 
@@ -169,9 +172,6 @@ export class Ingest {
       throw error;
     }
   }
-
-  /** Zips that a client waits for: what began as look-ahead is then fetched whatever its size. */
-  readonly #realAskers = new Set<string>();
 
   cancelMatching(path: ModulePath, version?: string): void {
     const prefix = version === undefined ? `${path}@` : `${path}@${version}.`;

@@ -34,6 +34,8 @@ export type FailureKind =
   | 'absent'
   | 'gone'
   | 'failed'
+  /** A fault of this modferry, whatever its sources said. */
+  | 'internal'
   | 'timeout'
   | 'unavailable'
   | 'loop'

@@ -290,5 +290,5 @@ const ourFaults: Record<string, FailureKind> = {
 
 function internalFailure(error: unknown, walk: Walk | undefined): SourcesFailure {
   const code = error instanceof ModferryError ? error.code : '';
-  return new SourcesFailure(ourFaults[code] ?? 'failed', messageOf(error), walk?.outcomes, { cause: error });
+  return new SourcesFailure(ourFaults[code] ?? 'internal', messageOf(error), walk?.outcomes, { cause: error });
 }

@@ -105,7 +105,7 @@ export class Revalidating<Value extends object> {
     const ageMs = this.#ageMs(slot.known);
     const state =
       ageMs < freshMs ? 'fresh' : ageMs < freshMs + staleMs ? 'stale' : ageMs < errorMs ? 'error' : 'expired';
-    return { ...slot.known, state, isRefreshing: slot.work !== undefined, failure: slot.failure };
+    return { ...slot.known, state, isRefreshing: running(slot) !== undefined, failure: slot.failure };
   }
 
   /**
@@ -119,10 +119,10 @@ export class Revalidating<Value extends object> {
     if (this.#deps.isOffline()) throw offlineFailure(key);
     // Whoever asks right after a failure shares it: a burst of askers must not become a burst of questions.
     const sinceFailureMs = this.#deps.clock.monotonic() - slot.failedAtMs;
-    if (slot.known === undefined && slot.work === undefined && sinceFailureMs < sharedFailureMs) {
+    if (slot.known === undefined && running(slot) === undefined && sinceFailureMs < sharedFailureMs) {
       throw slot.failure;
     }
-    const work = slot.work ?? this.#start(key, slot, originOf(ask));
+    const work = running(slot) ?? this.#start(key, slot, originOf(ask));
     try {
       const known = await this.#joined(key, slot, work, ask.signal);
       if (known === 'late') return { ...lastOf(slot), asked: true };
@@ -189,7 +189,7 @@ export class Revalidating<Value extends object> {
     const { freshMs, staleMs } = this.#deps.windows(key);
     const mono = this.#deps.clock.monotonic();
     const ageMs = this.#ageMs(known);
-    const joinsRunning = ask.revalidate && slot.work !== undefined;
+    const joinsRunning = ask.revalidate && running(slot) !== undefined;
     const forced = ask.revalidate && mono - slot.startedAtMs >= coalesceMs;
     const isWanted = joinsRunning || forced;
     if (!isWanted || this.#deps.isOffline()) {
@@ -202,7 +202,7 @@ export class Revalidating<Value extends object> {
     if (!this.#isUsable(key, slot)) return undefined;
     const isPaused = !isWanted && mono - slot.failedAtMs < failurePauseMs;
     // A refresh that has outlasted one asker's patience is not waited for by the next.
-    const isLate = slot.work !== undefined && mono - slot.startedAtMs >= this.#deps.patienceMs();
+    const isLate = running(slot) !== undefined && mono - slot.startedAtMs >= this.#deps.patienceMs();
     if (!isPaused && !isLate && this.#hope.isThere(key) && !this.#deps.isOffline()) return undefined;
     this.#renew(key, slot);
     return { ...lastOf(slot), asked: false };
@@ -232,7 +232,7 @@ export class Revalidating<Value extends object> {
   }
 
   #renew(key: string, slot: Slot<Value>): void {
-    if (this.#deps.isOffline() || slot.work !== undefined) return;
+    if (this.#deps.isOffline() || running(slot) !== undefined) return;
     if (this.#deps.clock.monotonic() - slot.failedAtMs < failurePauseMs) return;
     if (!this.#hope.takeTrial(key)) return;
     this.#start(key, slot, {})
@@ -271,12 +271,17 @@ export class Revalidating<Value extends object> {
         }
         throw error;
       } finally {
-        slot.work = undefined;
+        if (slot.work === work) slot.work = undefined;
       }
     });
     slot.work = work;
     return work;
   }
+}
+
+/** The refresh under way; one that was cancelled may still be coming to its end, and must not be joined. */
+function running<Value>({ work }: Slot<Value>): SharedWork<Known<Value>> | undefined {
+  return work?.cancelled === true ? undefined : work;
 }
 
 function lastOf<Value>(slot: Slot<Value>): Known<Value> & { state: 'error'; failure: unknown } {

@@ -3,10 +3,9 @@ import type { ModulePath } from '../gomod/types.ts';
 import { failureOf } from '../ingest/source-failure.ts';
 import { SourcesFailure } from '../ingest/types.ts';
 import type { Clock } from '../lib/clock.ts';
-import { messageOf } from '../lib/errors.ts';
 import { maxSumdbBytes } from '../store/store.ts';
+import { firstBody } from '../upstream/first-body.ts';
 import type { Plan } from '../upstream/plan.ts';
-import { readBody } from '../upstream/read-body.ts';
 import { type Upstream, UpstreamError } from '../upstream/types.ts';
 import { Walk } from '../upstream/walk.ts';
 import { type SumdbOperation, wrongShape } from './sumdb-operation.ts';
@@ -92,19 +91,20 @@ async function walk(
     via: context.via,
   });
   try {
-    for (;;) {
-      const answer = await sources.next();
-      if (answer === undefined) throw new SourcesFailure('failed', rest, sources.outcomes);
-      try {
-        const body = await readBody(answer, maxSumdbBytes);
+    const good = await firstBody({
+      walk: sources,
+      signal,
+      clock,
+      limitBytes: maxSumdbBytes,
+      withinMs: plan.lastHopeMs,
+      judge(body, upstream) {
         const wrong = wrongShape(operation, body);
-        if (wrong !== undefined) throw new UpstreamError(answer.upstream, 'refused', wrong);
-        return { body, source: `upstream:${answer.upstream}` };
-      } catch (error) {
-        if (signal.aborted) throw error;
-        sources.refuse(answer, error instanceof UpstreamError ? error.code : 'refused', messageOf(error));
-      }
-    }
+        if (wrong !== undefined) throw new UpstreamError(upstream, 'refused', wrong);
+        return body;
+      },
+    });
+    if (good === undefined) throw new SourcesFailure('failed', rest, sources.outcomes);
+    return { body: good.value, source: `upstream:${good.upstream}` };
   } finally {
     sources.close();
   }

@@ -28,9 +28,9 @@ export const hopHeaders = {
 
 /**
  * Why a modferry answers 502, 503 or 504. `sources`: those it asks failed, it is well itself. `deadline`: the time
- * that the child gave is over. The others are its own trouble.
+ * that the child gave is over. The others (`internal`: a fault of its program or machine) are its own trouble.
  */
-export type AnswerCause = 'sources' | 'overload' | 'draining' | 'deadline' | 'disk';
+export type AnswerCause = 'sources' | 'overload' | 'draining' | 'deadline' | 'disk' | 'internal';
 
 /** An upstream that is a modferry itself. */
 export interface ParentFacts {
