@@ -1,5 +1,6 @@
 import { createServer, type IncomingHttpHeaders, request } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { PassThrough } from '../ingest/pass-through.ts';
 import { type FailureKind, SourcesFailure } from '../ingest/types.ts';
 import { raceAbort } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -98,6 +99,7 @@ function ask(port: number, target: string, headers: Record<string, string>): Pro
       response.on('end', () =>
         resolve({ status: response.statusCode ?? 0, headers: response.headers, text }),
       );
+      response.on('error', reject);
     });
     asked.on('error', reject);
     asked.end();
@@ -266,6 +268,22 @@ describe('the time that another modferry has left', () => {
     expect(signal.aborted).toBe(false);
   });
 
+  it('is passed on until the answer begins, and then no more', async () => {
+    const clock = new FakeClock();
+    const seen: (number | undefined)[] = [];
+    const handle = async (_operation: Operation, context: RequestContext): Promise<Reply> => {
+      await clock.advance(300);
+      seen.push((context.deadlineAtMs?.() ?? Number.NaN) - clock.monotonic());
+      return body;
+    };
+    const server = await serve(handle, { clock });
+    await server.ask(path, { 'x-modferry-via': 'child', 'x-modferry-remaining': '1000' });
+    expect(seen).toEqual([600]);
+    expect(server.contexts[0]?.deadlineAtMs?.()).toBeUndefined();
+    await server.ask('/example.com/m/@v/v1.0.1.mod', { 'x-modferry-remaining': '1000' });
+    expect(server.contexts[1]?.deadlineAtMs).toBeUndefined();
+  });
+
   it('leaves no timer behind once there is an answer', async () => {
     const clock = new FakeClock();
     const server = await serve(async () => body, { clock });
@@ -273,5 +291,32 @@ describe('the time that another modferry has left', () => {
     expect(answer.status).toBe(200);
     await server.lines();
     expect(clock.timers).toBe(0);
+  });
+});
+
+describe('the access line of a body that breaks', () => {
+  it.each([
+    ['a source that fails', undefined],
+    ['a source that ends early', 0],
+  ])('says how many bytes went out before %s', async (_what, end) => {
+    const passing: Reply = {
+      kind: 'passing',
+      contentType: 'zip',
+      cache: { kind: 'none' },
+      source: 'upstream:one',
+      body: {
+        sizeBytes: 1_000_000,
+        readAt: async (target: Buffer, length: number, position: number) => {
+          if (position < 300_000) return Math.min(length, target.length, 300_000 - position);
+          if (end === undefined) throw new Error('stalled');
+          return end;
+        },
+        close: () => {},
+      } as unknown as PassThrough,
+    };
+    const server = await serve(async () => passing);
+
+    await expect(server.ask(path.replace('.mod', '.zip'))).rejects.toThrow();
+    expect(await server.lines()).toMatchObject([{ status: 200, bytes: 300_000, aborted: true }]);
   });
 });

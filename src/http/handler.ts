@@ -3,7 +3,7 @@
  * way out writes exactly one access line.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Timer } from '../lib/clock.ts';
+import type { Deadline } from '../lib/deadline.ts';
 import type { Operation } from '../proxy/operation.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import type { HotCounters } from '../proxy/request-events.ts';
@@ -33,6 +33,13 @@ export interface HandlerDeps extends ExchangeDeps, ReplyDeps {
   readonly instanceId: string;
   readonly pathPrefix: string;
   page(name: (Route & { kind: 'page' })['name'], request: IncomingMessage): Promise<Page> | Page;
+}
+
+/** Until when the asker waits for the first byte. */
+interface Wait {
+  readonly deadlineAtMs: Deadline;
+  /** The first byte is there, or nobody waits any more. */
+  end(): void;
 }
 
 /** Small bodies only: a zip in the URL cache would push thousands of small answers out. */
@@ -93,7 +100,7 @@ export class Handler {
     response.once('close', () => {
       if (!response.writableFinished) abort.abort(new Error('the client went away'));
     });
-    let deadline: Timer | undefined;
+    let wait: Wait | undefined;
     let reply: Reply;
     try {
       const route = parseRoute(exchange.url, this.#deps.pathPrefix);
@@ -115,9 +122,10 @@ export class Handler {
         exchange.text(508, refusal);
         return;
       }
-      deadline = this.#deadline(exchange, abort);
+      wait = this.#wait(exchange, abort);
       const mark = this.#deps.hot.mark;
-      reply = await this.#deps.proxy.handle(route.operation, this.#context(exchange, abort.signal));
+      const context = this.#context(exchange, abort.signal, wait?.deadlineAtMs);
+      reply = await this.#deps.proxy.handle(route.operation, context);
       this.#keep(exchange, route.operation, reply, mark);
     } catch (error) {
       if (!abort.signal.aborted) exchange.fail(error);
@@ -126,26 +134,35 @@ export class Handler {
       return;
     } finally {
       // It is for the first byte: how long a body may take is for its own limits to say (ruling 19).
-      deadline?.cancel();
+      wait?.end();
     }
     await sendReply(exchange, reply, abort.signal, this.#deps);
   }
 
   /** The asker's deadline is the asker's alone: what is fetched for it goes on for others. */
-  #deadline({ hop }: Exchange, abort: AbortController): Timer | undefined {
+  #wait({ hop }: Exchange, abort: AbortController): Wait | undefined {
     if (hop?.remainingMs === undefined) return undefined;
-    return this.#deps.clock.setTimeout(() => {
+    const { clock } = this.#deps;
+    const withinMs = answerWithinMs(hop.remainingMs);
+    let atMs: number | undefined = clock.monotonic() + withinMs;
+    const timer = clock.setTimeout(() => {
       abort.abort(new DOMException('the asking modferry waits no longer', 'TimeoutError'));
-    }, answerWithinMs(hop.remainingMs));
+    }, withinMs);
+    const end = (): void => {
+      atMs = undefined;
+      timer.cancel();
+    };
+    return { deadlineAtMs: () => atMs, end };
   }
 
-  #context(exchange: Exchange, signal: AbortSignal): RequestContext {
+  #context(exchange: Exchange, signal: AbortSignal, deadlineAtMs: Deadline | undefined): RequestContext {
     const { headers, method, httpVersionMinor, socket } = exchange.request;
     const cacheControl = headers['cache-control'] ?? headers['pragma'] ?? '';
     return {
       id: exchange.id,
       client: socket.remoteAddress ?? '',
       signal,
+      deadlineAtMs,
       storedOnly: headers['disable-module-fetch']?.toString().toLowerCase() === 'true',
       revalidate: /\bno-cache\b/i.test(cacheControl),
       via: exchange.hop?.via ?? [],

@@ -78,6 +78,7 @@ describe('answerFor', () => {
     ['timeout', 'sources'],
     ['unavailable', 'sources'],
     ['overload', 'overload'],
+    ['internal', 'internal'],
     ['cancelled', 'draining'],
     ['disk_full', 'disk'],
     ['loop', undefined],
@@ -85,6 +86,20 @@ describe('answerFor', () => {
     ['not_fetched', undefined],
   ] as [FailureKind, string | undefined][])('knows whose trouble %s is: %s', (kind, cause) => {
     expect(answerFor(new SourcesFailure(kind, 'x'), 30).cause).toBe(cause);
+  });
+
+  it('finds a fault of our own worth a log line, and no failure of sources', () => {
+    expect(answerFor(new SourcesFailure('internal', 'x'), 30)).toMatchObject({
+      status: 502,
+      unexpected: true,
+    });
+    expect(answerFor(new SourcesFailure('failed', 'x'), 30).unexpected).toBe(false);
+  });
+
+  it('lays it on the time that the asker gave when a source was not asked for want of it', () => {
+    const late = { ...outcome('one', 'timeout', 'not asked'), isTooLate: true };
+    expect(answerFor(new SourcesFailure('timeout', 'x', [late]), 30).cause).toBe('deadline');
+    expect(answerFor(new SourcesFailure('failed', 'x', [late]), 30).cause).toBe('sources');
   });
 
   it('takes a full disk and a rotten copy for our own trouble, and a fault of the program for no cause', () => {

@@ -80,9 +80,15 @@ function sourcesAnswer(failure: SourcesFailure, negativeMaxAgeS: number): ErrorA
   const cacheable = failure.isAbsence && !failure.partial && failure.outcomes.length > 0;
   if (cacheable) headers['cache-control'] = `public, max-age=${negativeMaxAgeS}`;
   if (status === 503) headers['retry-after'] = failure.code === 'disk_full' ? '10' : '2';
-  const cause = causeOf[failure.code];
+  const cause = failure.code === 'timeout' && failure.isTooLate ? 'deadline' : causeOf[failure.code];
   const text = textOf(failure);
-  return { status, text, headers, unexpected: failure.code === 'internal', ...(cause === undefined ? {} : { cause }) };
+  return {
+    status,
+    text,
+    headers,
+    unexpected: failure.code === 'internal',
+    ...(cause === undefined ? {} : { cause }),
+  };
 }
 
 function textOf(failure: SourcesFailure): string {

@@ -135,4 +135,17 @@ describe('BodyPace', () => {
     source.give(Buffer.from('x'));
     expect(await pace.next()).toEqual({ kind: 'bytes', chunk: Buffer.from('x') });
   });
+
+  it('tells nothing for a while where it is forgiven for that long, then judges the last window', async () => {
+    const { clock, pace } = await start({ idleMs: 60_000 });
+    const waiting = follow(pace.next());
+    await clock.advance(8_000);
+    expect(waiting.now()).toBe('stalled at byte 0');
+    const again = follow(pace.next());
+    pace.forgive(6_500);
+    await clock.advance(6_000);
+    expect(again.now()).toBe('waiting');
+    await clock.advance(1_000);
+    expect(again.now()).toBe('stalled at byte 0');
+  });
 });

@@ -12,7 +12,7 @@ export interface PaceLimits {
   readonly minRateBytes: number;
 }
 
-/** What reading came to. `slow`: it goes on, but too slowly; told once. */
+/** What reading came to. `slow`: it goes on, but too slowly; told once, and once more after each `forgive`. */
 export type PaceStep =
   | { readonly kind: 'bytes'; readonly chunk: Buffer }
   | { readonly kind: 'end' }
@@ -49,6 +49,7 @@ export class BodyPace {
   /** Oldest first; one is older than the window, so that the window's beginning is known. */
   #samples: Sample[] = [];
   #isTold = false;
+  #quietUntilMs = Number.NEGATIVE_INFINITY;
   #timer: Timer | undefined;
 
   constructor(answer: UpstreamAnswer, clock: Clock, limits: PaceLimits) {
@@ -80,10 +81,11 @@ export class BodyPace {
     this.#tell(() => ({ kind: 'interrupted' }));
   }
 
-  /** Lets a slow pace be told again, judged from now on. */
-  forgive(): void {
+  /** Lets a slow pace be told again, judged from now on. `quietMs`: not before that. Default 0. */
+  forgive(quietMs = 0): void {
     this.#isTold = false;
     this.#samples = [];
+    this.#quietUntilMs = this.#clock.monotonic() + quietMs;
   }
 
   /** Ends the watch; the body is left to the caller. Idempotent. */
@@ -153,7 +155,7 @@ export class BodyPace {
       return;
     }
     const cause = this.#judgeRate(this.#readyMs + silentMs);
-    if (cause === undefined || this.#isTold) return;
+    if (cause === undefined || this.#isTold || this.#clock.monotonic() < this.#quietUntilMs) return;
     this.#isTold = true;
     this.#tell(() => ({ kind: 'slow', cause }));
   }

@@ -6,6 +6,7 @@ import { escapePath } from '../gomod/module-path.ts';
 import type { ArtifactKey, ModulePath } from '../gomod/types.ts';
 import { escapeVersion } from '../gomod/version.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Deadline } from '../lib/deadline.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { EventBus } from '../lib/event-bus.ts';
 import { SharedWork } from '../lib/shared-work.ts';
@@ -18,6 +19,7 @@ import { ZipStreamCheck } from '../zip/zip-stream-check.ts';
 import { Admission } from './admission.ts';
 import type { Follower } from './follower.ts';
 import { PassThrough } from './pass-through.ts';
+import { planWithout } from './plan-without.ts';
 import { Publisher } from './publisher.ts';
 import { openSafeSink } from './safe-sink.ts';
 import { MemoryBudget } from './sink.ts';
@@ -48,6 +50,8 @@ export interface Asker {
   readonly requestId?: string;
   readonly background?: boolean;
   readonly via?: readonly string[];
+  /** Sources are told the latest of all askers of a fill. None once the first bytes are there. Default: none. */
+  readonly deadlineAtMs?: Deadline | undefined;
 }
 
 /** Asked when only look-ahead wants a zip and its length is known (undefined: not declared). */
@@ -100,8 +104,8 @@ export class Ingest {
     const name = nameOf(key);
     let work = this.#small.get(name);
     if (work === undefined || work.cancelled) {
-      const started: SharedWork<SmallFile | 'stored'> = new SharedWork((signal) =>
-        this.#fillSmall(key, signal, asker, () => {
+      const started: SharedWork<SmallFile | 'stored'> = new SharedWork((signal, deadlineAtMs) =>
+        this.#fillSmall(key, signal, { ...asker, deadlineAtMs }, () => {
           if (this.#small.get(name) === started) this.#small.delete(name);
         }),
       );
@@ -110,7 +114,7 @@ export class Ingest {
     } else {
       this.#joins += 1;
     }
-    return work.join(asker.signal);
+    return work.join(asker.signal, asker.deadlineAtMs);
   }
 
   /** A follower of the zip's fill, which starts if there is none. Leave it exactly once. */
@@ -132,7 +136,7 @@ export class Ingest {
       this.#joins += 1;
     }
     if (asker.background !== true) this.#realAskers.add(fill);
-    return fill.join();
+    return fill.join(asker.deadlineAtMs);
   }
 
   /**
@@ -140,13 +144,16 @@ export class Ingest {
    * Resolves when its first bytes may be sent. Close it exactly once. Rejects with SourcesFailure.
    */
   async passThrough(key: ArtifactKey, asker: Asker): Promise<PassThrough> {
-    const { limits, tailBytes } = this.#deps.options();
+    const options = this.#deps.options();
+    const { limits, tailBytes } = options;
     const release = await this.#admission.slot(asker.signal, asker.background === true);
     const { clock, events } = this.#deps;
     const startedAtMs = clock.monotonic();
     const walk = this.#openWalk(key, asker.signal, asker);
     const body = new PassThrough({
       walk,
+      clock,
+      pace: options,
       tailBytes,
       limitBytes: limits.zipBytes,
       newJudge: () =>
@@ -251,11 +258,12 @@ export class Ingest {
     const options = this.#deps.options();
     let release: (() => void) | undefined;
     let releaseClaim: (() => Promise<void>) | undefined;
+    const deadlineAtMs: Deadline = () => fill.deadlineAtMs;
     const fill = new ZipFill(key, {
       clock,
       options,
       shareInMemoryBytes: this.#deps.shareInMemoryBytes,
-      openWalk: (signal) => this.#openWalk(key, signal, asker),
+      openWalk: (signal, without) => this.#openWalk(key, signal, { ...asker, deadlineAtMs }, without),
       claim: async (signal) => {
         release = await this.#admission.slot(signal, asker.background === true);
         const claim = await this.#admission.claim(key, signal);
@@ -296,10 +304,11 @@ export class Ingest {
     return fill;
   }
 
-  #openWalk(key: ArtifactKey, signal: AbortSignal, asker: Asker): Walk {
+  #openWalk(key: ArtifactKey, signal: AbortSignal, asker: Asker, without?: ReadonlySet<string>): Walk {
     const answerClass = key.ext === 'zip' ? 'zip' : 'meta';
+    const plan = this.#deps.plan(key.path, answerClass, asker.background === true);
     return new Walk({
-      plan: this.#deps.plan(key.path, answerClass, asker.background === true),
+      plan: without === undefined ? plan : planWithout(plan, without),
       // Every source of a private module must have its say (ruling 1).
       isKnown: async () => this.#deps.isPrivate(key.path) || (await this.#deps.knownToExist(key)),
       modulePath: key.path,
@@ -310,11 +319,12 @@ export class Ingest {
       priority: asker.background === true ? 'low' : 'normal',
       ...(asker.requestId === undefined ? {} : { requestId: asker.requestId }),
       ...(asker.via === undefined ? {} : { via: asker.via }),
+      deadlineAtMs: asker.deadlineAtMs,
     });
   }
 
-  async #failure(key: ArtifactKey, walk: Walk): Promise<SourcesFailure> {
-    return failureOf(walk.outcomes, {
+  async #failure(key: ArtifactKey, { outcomes }: Pick<Walk, 'outcomes'>): Promise<SourcesFailure> {
+    return failureOf(outcomes, {
       path: key.path,
       knownToExist: await this.#deps.knownToExist(key),
       isPrivate: this.#deps.isPrivate(key.path),

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { FakeClock } from '../lib/fake-clock.ts';
 import type { UpstreamAnswer } from '../upstream/types.ts';
 import type { Walk } from '../upstream/walk.ts';
 import { PassThrough, type StreamJudge } from './pass-through.ts';
+import { FedUpstream, fedWalk } from './test-source.ts';
 import { SourcesFailure } from './types.ts';
 
 function answerOf(name: string, chunks: readonly Buffer[]): UpstreamAnswer {
@@ -30,14 +32,37 @@ function open(answers: UpstreamAnswer[], judge: () => Partial<StreamJudge> = () 
   } as unknown as Walk;
   const body = new PassThrough({
     walk,
-    tailBytes: 10,
-    limitBytes: 1_000,
-    newJudge: () => ({ push: async () => {}, finish: async () => {}, close: () => {}, ...judge() }),
-    failure: async () => new SourcesFailure('failed', 'no source'),
-    onRefused: (source, reason) => refused.push(`${source}: ${reason}`),
-    onClose: () => {},
+    clock: new FakeClock(),
+    ...depsOf(refused),
+    newJudge: () => ({ ...goodJudge, ...judge() }),
   });
   return { body, refused };
+}
+
+const goodJudge: StreamJudge = { push: async () => {}, finish: async () => {}, close: () => {} };
+
+function depsOf(refused: string[]) {
+  return {
+    pace: { idleMs: 15_000, minRateBytes: 4096 },
+    tailBytes: 10,
+    limitBytes: 1_000,
+    newJudge: () => goodJudge,
+    failure: async (walk: Walk) => new SourcesFailure('failed', 'no source', walk.outcomes),
+    onRefused: (source: string, reason: string) => refused.push(`${source}: ${reason}`),
+    onClose: () => {},
+  };
+}
+
+/** Over sources fed by hand, named by one letter each. */
+function openFed(names: string) {
+  const upstreams = names.split('').map((name) => new FedUpstream(name));
+  const { walk, clock } = fedWalk(upstreams);
+  const refused: string[] = [];
+  const body = new PassThrough({ walk, clock, ...depsOf(refused) });
+  const opening = body.open();
+  opening.catch(() => {});
+  const [a, b] = upstreams as [FedUpstream, FedUpstream];
+  return { body, opening, clock, a, b, refused };
 }
 
 async function drain(body: PassThrough): Promise<Buffer> {
@@ -104,5 +129,78 @@ describe('PassThrough', () => {
     await body.open();
 
     await expect(drain(body)).rejects.toThrow('over the limit');
+  });
+
+  it('leaves a source that stalls or drips before a byte was sent, once another one answers', async () => {
+    const { body, opening, clock, a, b, refused } = openFed('ab');
+    await clock.advance(0);
+    a.say({ contentLength: 50 }, Buffer.from('a'));
+    await clock.advance(8_000);
+    expect(b.requests).toHaveLength(1);
+    expect(a.cancelled).toBe(0);
+    b.say({ contentLength: 30 }, Buffer.alloc(30, 'b'), 'end');
+    await opening;
+
+    expect((await drain(body)).toString()).toBe('b'.repeat(30));
+    expect(refused).toEqual(['a: stalled at byte 1']);
+    expect(a.blames).toEqual(['timeout: stalled at byte 1']);
+    expect(a.cancelled).toBe(1);
+    body.close();
+    expect(clock.timers).toBe(0);
+  });
+
+  it('goes on with a slow source where nobody else answers', async () => {
+    const { body, opening, clock, a, b } = openFed('ab');
+    await clock.advance(0);
+    a.say({ contentLength: 30 }, Buffer.from('a'));
+    b.willFail('connect');
+    await clock.advance(10_000);
+    expect(b.requests).toHaveLength(1);
+    a.give(Buffer.alloc(29, 'a'), 'end');
+    await opening;
+
+    expect((await drain(body)).toString()).toBe('a'.repeat(30));
+    expect(a.blames).toEqual([]);
+  });
+
+  it('drops the help that answers when the slow source is well again', async () => {
+    const { body, opening, clock, a, b } = openFed('ab');
+    await clock.advance(0);
+    a.say({ contentLength: 30 }, Buffer.from('a'));
+    await clock.advance(8_000);
+    a.give(Buffer.alloc(29, 'a'));
+    await opening;
+    b.say({ contentLength: 30 });
+    await clock.advance(0);
+    a.give('end');
+
+    expect((await drain(body)).toString()).toBe('a'.repeat(30));
+    expect(b.cancelled).toBe(1);
+    expect(b.blames).toEqual([]);
+  });
+
+  it('fails when the only source stalls for the idle time', async () => {
+    const { opening, clock, a } = openFed('a');
+    await clock.advance(0);
+    a.say({ contentLength: 50 });
+    await clock.advance(17_000);
+
+    await expect(opening).rejects.toMatchObject({ outcomes: [{ source: 'a', code: 'timeout' }] });
+  });
+
+  it('breaks after the idle time of a stall in the middle', async () => {
+    const { body, opening, clock, a, b } = openFed('ab');
+    await clock.advance(0);
+    a.say({ contentLength: 50 }, Buffer.alloc(20, 'a'));
+    await opening;
+    const block = Buffer.alloc(100);
+    expect(await body.readAt(block, 100, 0)).toBe(10);
+    const broken = body.readAt(block, 100, 10);
+    broken.catch(() => {});
+    await clock.advance(17_000);
+
+    await expect(broken).rejects.toThrow('stalled at byte 20: nothing for 15 s');
+    expect(a.blames).toEqual(['timeout: stalled at byte 20: nothing for 15 s']);
+    expect(b.requests).toHaveLength(0);
   });
 });

@@ -43,6 +43,8 @@ export class JoinError extends ModferryError<'differs'> {}
 const leastResumeBytes = 64 * 1024;
 /** What a slow source sends while another is being asked, kept to compare. One that sends more is well again. */
 const maxOverlapBytes = 1024 * 1024;
+/** Between a question for help that came to nothing and the next one. */
+const helpPauseMs = 30_000;
 
 interface Beside {
   readonly cause: string;
@@ -178,8 +180,11 @@ export class RelayBody {
   #answeredBeside(): void {
     const asked = this.#beside?.asked;
     this.#beside = undefined;
-    // Nobody else can: the last hope goes on as it does.
-    if (asked?.answer === undefined) return;
+    if (asked?.answer === undefined) {
+      // Nobody else can now: the last hope goes on as it does, until somebody may be well again.
+      this.#pace.forgive(helpPauseMs);
+      return;
+    }
     const { sources } = this.#options;
     const { answer, cause, range } = asked;
     if (asked.overlapBytes > maxOverlapBytes) {
@@ -221,7 +226,7 @@ export class RelayBody {
       wish = this.#wish();
       overlap = [];
       answer = await sources.next(wish);
-    } else sources.walk.adopt(answer);
+    } else sources.adopt(answer);
     if (answer !== undefined && this.#fits(answer, wish)) {
       this.#join(answer, overlap, error.message);
       return undefined;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { FakeClock } from '../lib/fake-clock.ts';
 import { MemorySink } from './sink.ts';
 import {
   at,
@@ -13,6 +14,19 @@ import {
   tagged,
   whole,
 } from './test-fill.ts';
+import type { FedUpstream } from './test-source.ts';
+
+/** Sends ten bytes a second of the file, from `at` on, for so many seconds. */
+function dripOf(source: FedUpstream, clock: FakeClock, from = at): (seconds: number) => Promise<void> {
+  let position = from;
+  return async (seconds) => {
+    for (let second = 0; second < seconds; second += 1) {
+      source.give(file.subarray(position, position + 10));
+      position += 10;
+      await clock.advance(1_000);
+    }
+  };
+}
 
 describe('a source that is too slow', () => {
   it('is left for another one, which goes on at the same byte under the same ETag and length', async () => {
@@ -82,6 +96,71 @@ describe('a source that is too slow', () => {
     expect(await fill.outcome).toMatchObject({ source: 'a', sizeBytes });
     expect(takeOvers).toEqual([]);
     expect(a.blames).toEqual([]);
+  });
+
+  it('is left for one that failed when it was asked first and is well half a minute later', async () => {
+    const { fill, clock, a, b, takeOvers, fetched } = startFill('ab');
+    fill.join();
+    await clock.advance(0);
+    a.say(tagged, file.subarray(0, at));
+    b.willFail('status', 503);
+    b.willFail('status', 503);
+    const drip = dripOf(a, clock);
+    await drip(12);
+    expect(b.requests).toHaveLength(1);
+    await drip(24);
+    expect(b.requests).toHaveLength(1);
+    await drip(10);
+    expect(b.requests).toHaveLength(2);
+    await drip(35);
+    expect(b.requests).toHaveLength(3);
+    const from = b.wish.fromByte ?? 0;
+    b.say(rest(from), file.subarray(from), 'end');
+    await clock.advance(0);
+
+    expect(await fill.outcome).toMatchObject({ sizeBytes, source: 'b' });
+    expect(takeOvers).toMatchObject([{ from: 'a', to: 'b', how: 'resumed' }]);
+    expect(a.blames).toEqual([expect.stringMatching(/^timeout: slower than 4096 bytes/)]);
+    expect(fetched).toEqual([{ source: 'b', outcomes: ['a timeout', 'b ok'] }]);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('is not asked for help itself, and nor is one that sent bad bytes', async () => {
+    const { fill, clock, a, b, c } = startFill('abc');
+    fill.join();
+    await clock.advance(0);
+    a.say(whole, Buffer.alloc(sizeBytes), 'end');
+    await clock.advance(0);
+    b.say(tagged, file.subarray(0, at));
+    c.willFail('connect');
+    const drip = dripOf(b, clock);
+    await drip(45);
+
+    expect([a, b, c].map(({ requests }) => requests.length)).toEqual([1, 1, 2]);
+    b.give(file.subarray(fill.receivedBytes), 'end');
+    await clock.advance(0);
+    expect(await fill.outcome).toMatchObject({ sizeBytes, source: 'b' });
+    expect(clock.timers).toBe(0);
+  });
+
+  it('does not come back when the one that replaced it is slow as well', async () => {
+    const { fill, clock, a, b } = startFill('ab');
+    fill.join();
+    await clock.advance(0);
+    a.say(tagged, file.subarray(0, at));
+    b.willFail('connect');
+    await dripOf(a, clock)(45);
+    const from = b.wish.fromByte ?? 0;
+    b.say(rest(from), file.subarray(from, from + 1000));
+    await clock.advance(0);
+    const drip = dripOf(b, clock, from + 1000);
+    await drip(120);
+
+    expect([a, b].map(({ requests }) => requests.length)).toEqual([1, 2]);
+    expect(fill.receivedBytes).toBeGreaterThan(from + 1000);
+    b.give(file.subarray(fill.receivedBytes), 'end');
+    await clock.advance(0);
+    expect(await fill.outcome).toMatchObject({ sizeBytes, source: 'b' });
   });
 
   it('fails after the idle time when it is the only one', async () => {

@@ -47,7 +47,11 @@ export function startFill(names: string, overrides: Partial<ZipFillDeps> = {}) {
       passThroughMemoryBytes: 0,
     },
     shareInMemoryBytes: 10_000_000,
-    openWalk: () => walk,
+    openWalk: (_signal, without) => {
+      if (without === undefined) return walk;
+      const others = upstreams.filter(({ name }) => !without.has(name));
+      return fedWalk(others, clock).walk;
+    },
     accept: () => true,
     openSink: async () => new MemorySink(1_000_000, () => {}),
     verify: async (input) => {

@@ -63,6 +63,11 @@ export class SourcesFailure extends ModferryError<FailureKind> {
   get isAbsence(): boolean {
     return this.code === 'absent' || this.code === 'gone';
   }
+
+  /** A source was not asked because its askers had too little time: whoever asks next may fare better. */
+  get isTooLate(): boolean {
+    return this.outcomes.some((outcome) => outcome.isTooLate === true);
+  }
 }
 
 export interface IngestEvents {

@@ -259,4 +259,15 @@ describe('ZipFill', () => {
     await second.fill.settled;
     expect(second.published).toHaveLength(1);
   });
+
+  it('tells a fault of our own from failures of its sources', async () => {
+    const { fill } = start([source('one', 100).answer], {
+      openSink: async () => {
+        throw new TypeError('a fault in the program');
+      },
+    });
+    fill.join();
+
+    await expect(fill.outcome).rejects.toMatchObject({ code: 'internal', message: 'a fault in the program' });
+  });
 });

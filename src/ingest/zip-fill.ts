@@ -5,9 +5,10 @@
  */
 import type { ArtifactKey } from '../gomod/types.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
+import type { Deadline } from '../lib/deadline.ts';
 import { ModferryError, messageOf } from '../lib/errors.ts';
 import { SharedWork } from '../lib/shared-work.ts';
-import { type UpstreamAnswer, UpstreamError } from '../upstream/types.ts';
+import { type SourceOutcome, type UpstreamAnswer, UpstreamError } from '../upstream/types.ts';
 import type { Walk } from '../upstream/walk.ts';
 import { Follower } from './follower.ts';
 import { type FillOutcome, GrowingBody, type VerifiedZip } from './growing-body.ts';
@@ -20,7 +21,8 @@ import { ZipSources } from './zip-sources.ts';
 export interface ZipFillDeps {
   readonly clock: Clock;
   readonly options: IngestOptions;
-  openWalk(signal: AbortSignal): Walk;
+  /** By a plan made now. `without`: it is for help in the middle of a zip, and these are not asked. */
+  openWalk(signal: AbortSignal, without?: ReadonlySet<string>): Walk;
   /** Rejects with StoreError `disk_full` when neither disk nor memory takes a body of this length. */
   openSink(capacityBytes: number): Promise<Sink>;
   verify(input: { file: string } | { buffer: Buffer }, signal: AbortSignal): Promise<{ h1: string }>;
@@ -28,7 +30,7 @@ export interface ZipFillDeps {
   publish(sink: Sink, zip: VerifiedZip): Promise<void>;
   /** Another process fills it or has filled it: `stored` means look in the store again. */
   claim(signal: AbortSignal): Promise<'ours' | 'stored'>;
-  failure(walk: Walk): Promise<SourcesFailure>;
+  failure(heard: Pick<Walk, 'outcomes'>): Promise<SourcesFailure>;
   /** False: nobody but look-ahead wants it, and it is too large for that. */
   accept(declaredBytes: number | undefined): boolean;
   onRefused(source: string, reason: string): void;
@@ -105,9 +107,14 @@ export class ZipFill {
     this.#work.cancel(reason);
   }
 
-  join(): Follower {
+  /** Monotonic: until when anybody waits for its first bytes; undefined: however long it takes. */
+  get deadlineAtMs(): number | undefined {
+    return this.#work.deadlineAtMs;
+  }
+
+  join(deadlineAtMs?: Deadline): Follower {
     this.#followers += 1;
-    const release = this.#work.hold();
+    const release = this.#work.hold(deadlineAtMs);
     return new Follower(this.#body, () => {
       this.#followers -= 1;
       release();
@@ -124,11 +131,14 @@ export class ZipFill {
   }
 
   async #run(signal: AbortSignal): Promise<FillOutcome> {
-    let walk: Walk | undefined;
+    let sources: ZipSources | undefined;
     try {
       if ((await this.#deps.claim(signal)) === 'stored') return 'stored';
-      walk = this.#deps.openWalk(signal);
-      const sources = new ZipSources(walk, (source, reason) => this.#deps.onRefused(source, reason));
+      sources = new ZipSources(
+        this.#deps.openWalk(signal),
+        (without) => this.#deps.openWalk(signal, without),
+        (source, reason) => this.#deps.onRefused(source, reason),
+      );
       const zip = await this.#fetch(sources, signal);
       if (this.#body.sink !== undefined) {
         this.#publishing = this.#deps.publish(this.#body.sink, zip).catch(() => {});
@@ -139,12 +149,12 @@ export class ZipFill {
         throw new SourcesFailure(
           'cancelled',
           `the fetch was stopped: ${messageOf(signal.reason)}`,
-          walk?.outcomes,
+          sources?.outcomes,
         );
       }
-      throw error instanceof SourcesFailure ? error : internalFailure(error, walk);
+      throw error instanceof SourcesFailure ? error : internalFailure(error, sources?.outcomes);
     } finally {
-      walk?.close();
+      sources?.close();
     }
   }
 
@@ -155,7 +165,7 @@ export class ZipFill {
     try {
       let answer = await sources.next();
       for (;;) {
-        if (answer === undefined) throw await this.#deps.failure(sources.walk);
+        if (answer === undefined) throw await this.#deps.failure(sources);
         this.#tellRestart(answer);
         const result: VerifiedZip | Restart | undefined = await this.#attempt(sources, answer, signal);
         if (result !== undefined && !(result instanceof Restart)) {
@@ -166,7 +176,7 @@ export class ZipFill {
       }
     } finally {
       const tookMs = this.#deps.clock.monotonic() - startedAtMs;
-      this.#deps.onFetched?.({ source, outcomes: sources.walk.outcomes, tookMs });
+      this.#deps.onFetched?.({ source, outcomes: sources.outcomes, tookMs });
     }
   }
 
@@ -288,7 +298,7 @@ const ourFaults: Record<string, FailureKind> = {
   verifier_closed: 'cancelled',
 };
 
-function internalFailure(error: unknown, walk: Walk | undefined): SourcesFailure {
+function internalFailure(error: unknown, outcomes?: readonly SourceOutcome[]): SourcesFailure {
   const code = error instanceof ModferryError ? error.code : '';
-  return new SourcesFailure(ourFaults[code] ?? 'internal', messageOf(error), walk?.outcomes, { cause: error });
+  return new SourcesFailure(ourFaults[code] ?? 'internal', messageOf(error), outcomes, { cause: error });
 }

@@ -3,13 +3,15 @@ import { SharedWork } from './shared-work.ts';
 
 function gated(worthFinishing?: () => boolean) {
   const gate = Promise.withResolvers<string>();
+  const begun = Promise.withResolvers<void>();
   let signal: AbortSignal | undefined;
   const work = new SharedWork<string>((given) => {
     signal = given;
+    begun.resolve();
     given.addEventListener('abort', () => gate.reject(given.reason));
     return gate.promise;
   }, worthFinishing);
-  return { work, gate, aborted: () => signal?.aborted };
+  return { work, gate, begun: begun.promise, aborted: () => signal?.aborted };
 }
 
 describe('SharedWork', () => {
@@ -49,8 +51,9 @@ describe('SharedWork', () => {
   });
 
   it('is finished without askers when it is nearly done', async () => {
-    const { work, gate, aborted } = gated(() => true);
+    const { work, gate, begun, aborted } = gated(() => true);
     const leave = work.hold();
+    await begun;
 
     leave();
 
@@ -59,8 +62,9 @@ describe('SharedWork', () => {
     await expect(work.promise).resolves.toBe('done');
   });
 
-  it('counts an asker that leaves twice only once', () => {
-    const { work, gate, aborted } = gated();
+  it('counts an asker that leaves twice only once', async () => {
+    const { work, gate, begun, aborted } = gated();
+    await begun;
     const leave = work.hold();
     work.hold();
 
@@ -70,5 +74,38 @@ describe('SharedWork', () => {
     expect(work.askers).toBe(1);
     expect(aborted()).toBe(false);
     gate.resolve('done');
+  });
+});
+
+describe('SharedWork: until when it is waited for', () => {
+  it('is the latest deadline of those who wait now, and open as soon as one has none', () => {
+    const { work } = gated(() => true);
+    const leaveEarly = work.hold(() => 1000);
+    const leaveLate = work.hold(() => 3000);
+    expect(work.deadlineAtMs).toBe(3000);
+    const leavePatient = work.hold();
+    expect(work.deadlineAtMs).toBeUndefined();
+    leavePatient();
+    leaveLate();
+    expect(work.deadlineAtMs).toBe(1000);
+    leaveEarly();
+    expect(work.deadlineAtMs).toBeUndefined();
+  });
+
+  it('is open once an asker has lifted its own', () => {
+    const { work } = gated();
+    let atMs: number | undefined = 1000;
+    work.hold(() => atMs);
+    atMs = undefined;
+    expect(work.deadlineAtMs).toBeUndefined();
+  });
+
+  it('is known to the work from its beginning', async () => {
+    const seen: (number | undefined)[] = [];
+    const work = new SharedWork(async (_signal, deadlineAtMs) => {
+      seen.push(deadlineAtMs());
+    });
+    await Promise.all([work.join(undefined, () => 1000), work.join(undefined, () => 2000)]);
+    expect(seen).toEqual([2000]);
   });
 });

@@ -35,6 +35,14 @@ export class PacScripts {
     return choose;
   }
 
+  /**
+   * Ends all threads after the questions under way, because hardly anything will be asked any more: each later
+   * question has a thread for itself. Never rejects.
+   */
+  async retire(): Promise<void> {
+    await Promise.all([...this.#byLocation.values()].map((script) => script.retire()));
+  }
+
   /** Ends all threads. Never rejects. */
   async close(): Promise<void> {
     await Promise.all([...this.#byLocation.values()].map((script) => script.close()));
@@ -54,6 +62,8 @@ class PacScript {
   readonly #answers = new LRUCache<string, Kept>({ max: maxAnswers });
   #sandbox: PacSandbox | undefined;
   #version = 0;
+  /** A thread must not outlast the question it was started for. */
+  #isRetired = false;
 
   constructor(source: PacSource, clock: Clock) {
     this.#source = source;
@@ -74,6 +84,11 @@ class PacScript {
     return work;
   };
 
+  async retire(): Promise<void> {
+    this.#isRetired = true;
+    await this.#sandbox?.rest();
+  }
+
   async close(): Promise<void> {
     await this.#sandbox?.close();
   }
@@ -93,7 +108,9 @@ class PacScript {
       this.#sandbox = new PacSandbox({ script, shown, clock: this.#clock });
       this.#version = version;
     }
-    const answer = await this.#sandbox.ask({ url: `${target.origin}/`, host: bareHost(target.hostname) });
+    const asking = this.#sandbox.ask({ url: `${target.origin}/`, host: bareHost(target.hostname) });
+    if (this.#isRetired) void this.#sandbox.rest();
+    const answer = await asking;
     return parsePacAnswer(answer, shown);
   }
 

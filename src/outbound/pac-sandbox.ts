@@ -54,6 +54,13 @@ export class PacSandbox {
     return answer;
   }
 
+  /** Ends the thread after the questions that wait now; a later one starts another. Never rejects. */
+  rest(): Promise<void> {
+    const rested = this.#last.then(() => this.#end());
+    this.#last = rested;
+    return rested;
+  }
+
   /** Ends the thread. Never rejects. */
   async close(): Promise<void> {
     this.#isClosed = true;

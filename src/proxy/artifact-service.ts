@@ -174,7 +174,7 @@ export class ArtifactService {
   }
 
   async #remember(key: ArtifactKey, name: string, failure: SourcesFailure): Promise<void> {
-    if (!failure.isAbsence) return;
+    if (!failure.isAbsence || failure.isTooLate) return;
     const { negatives, lists } = this.#deps;
     const freshness = this.#deps.freshness();
     negatives.put(name, failure, failure.partial ? freshness.partialMs : freshness.negativeMs);
@@ -193,7 +193,8 @@ function isDiskFull(error: unknown): boolean {
 }
 
 function askerOf(context: RequestContext): Asker {
-  return { signal: context.signal, requestId: context.id, via: context.via };
+  const { signal, id: requestId, via, deadlineAtMs } = context;
+  return { signal, requestId, via, deadlineAtMs };
 }
 
 function smallReply(

@@ -185,7 +185,7 @@ export class Proxy {
     try {
       return await question.ask();
     } catch (error) {
-      if (error instanceof SourcesFailure && error.isAbsence) {
+      if (error instanceof SourcesFailure && error.isAbsence && !error.isTooLate) {
         const freshness = this.#deps.freshness();
         negatives.put(question.name, error, error.partial ? freshness.partialMs : freshness.negativeListMs);
       }
@@ -242,6 +242,7 @@ function askOf(context: RequestContext): Ask {
     revalidate: context.revalidate,
     requestId: context.id,
     via: context.via,
+    deadlineAtMs: context.deadlineAtMs,
   };
 }
 

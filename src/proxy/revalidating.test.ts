@@ -419,4 +419,40 @@ describe('Revalidating.inspect', () => {
     });
     expect(fetches).toHaveLength(1);
   });
+
+  it('is not joined with a refresh that was given up and has not ended yet', async () => {
+    const { answers, fetchNumber } = setUp();
+    const leaving = new AbortController();
+    const left = answers.get('k', { signal: leaving.signal, revalidate: false });
+    const givenUp = await fetchNumber(1);
+    leaving.abort(new Error('left'));
+    await expect(left).rejects.toThrow('left');
+
+    const next = answers.get('k', ask);
+    (await fetchNumber(2)).resolve({ text: 'two' });
+    await expect(next).resolves.toMatchObject({ value: { text: 'two' } });
+    givenUp.reject(new Error('aborted'));
+  });
+
+  it('goes on with its refresh when one that was given up before it ends', async () => {
+    const { answers, fetchNumber, fetches } = setUp();
+    const leaving = new AbortController();
+    const left = answers.get('k', { signal: leaving.signal, revalidate: false });
+    const givenUp = await fetchNumber(1);
+    leaving.abort(new Error('left'));
+    await expect(left).rejects.toThrow('left');
+    const second = answers.get('k', ask);
+    const running = await fetchNumber(2);
+    givenUp.reject(new Error('aborted'));
+    await settle();
+
+    const third = answers.get('k', ask);
+    await settle();
+    running.resolve({ text: 'two' });
+    await expect(Promise.all([second, third])).resolves.toMatchObject([
+      { value: { text: 'two' } },
+      { value: { text: 'two' } },
+    ]);
+    expect(fetches).toHaveLength(2);
+  });
 });

@@ -6,6 +6,7 @@
 import { LRUCache } from 'lru-cache';
 import { SourcesFailure } from '../ingest/types.ts';
 import { raceAbort } from '../lib/abort.ts';
+import type { Deadline } from '../lib/deadline.ts';
 import { SharedWork } from '../lib/shared-work.ts';
 import { Hope, type HopeDeps } from './hope.ts';
 import { offlineFailure } from './without-sources.ts';
@@ -39,10 +40,12 @@ export interface RevalidatingDeps<Value> extends HopeDeps {
   patienceMs(): number;
 }
 
-/** The client request behind a fetch: its id and its way here travel on. */
+/** The client request behind a fetch: its id and its way here travel on, and until when it is waited for. */
 export interface AskOrigin {
   readonly requestId?: string;
   readonly via?: readonly string[];
+  /** Of a fetch: the latest of its askers. Default: none. */
+  readonly deadlineAtMs?: Deadline | undefined;
 }
 
 export interface Ask extends AskOrigin {
@@ -124,7 +127,7 @@ export class Revalidating<Value extends object> {
     }
     const work = running(slot) ?? this.#start(key, slot, originOf(ask));
     try {
-      const known = await this.#joined(key, slot, work, ask.signal);
+      const known = await this.#joined(key, slot, work, ask);
       if (known === 'late') return { ...lastOf(slot), asked: true };
       return { ...known, state: 'fresh', asked: true };
     } catch (error) {
@@ -213,9 +216,9 @@ export class Revalidating<Value extends object> {
     key: string,
     slot: Slot<Value>,
     work: SharedWork<Known<Value>>,
-    signal: AbortSignal,
+    ask: Ask,
   ): Promise<Known<Value> | 'late'> {
-    if (!this.#isUsable(key, slot)) return work.join(signal);
+    if (!this.#isUsable(key, slot)) return work.join(ask.signal, ask.deadlineAtMs);
     const { clock } = this.#deps;
     work.join().catch(() => {});
     const late = Promise.withResolvers<'late'>();
@@ -225,7 +228,7 @@ export class Revalidating<Value extends object> {
       late.resolve('late');
     }, leftMs);
     try {
-      return await raceAbort(Promise.race([work.promise, late.promise]), signal);
+      return await raceAbort(Promise.race([work.promise, late.promise]), ask.signal);
     } finally {
       timer.cancel();
     }
@@ -252,9 +255,9 @@ export class Revalidating<Value extends object> {
   #start(key: string, slot: Slot<Value>, origin: AskOrigin): SharedWork<Known<Value>> {
     const { clock } = this.#deps;
     slot.startedAtMs = clock.monotonic();
-    const work: SharedWork<Known<Value>> = new SharedWork(async (signal) => {
+    const work: SharedWork<Known<Value>> = new SharedWork(async (signal, deadlineAtMs) => {
       try {
-        const value = await this.#deps.fetch(key, signal, origin);
+        const value = await this.#deps.fetch(key, signal, { ...origin, deadlineAtMs });
         const known = { value, confirmedAtMs: clock.now() };
         this.#hope.regained(key);
         slot.known = known;
@@ -266,8 +269,11 @@ export class Revalidating<Value extends object> {
         if (!signal.aborted) {
           // An absence is an answer: the sources were reached.
           if (error instanceof SourcesFailure && error.isAbsence) this.#hope.regained(key);
-          slot.failedAtMs = clock.monotonic();
-          slot.failure = error;
+          // That these askers had no time left tells nothing to the next.
+          if (!(error instanceof SourcesFailure && error.isTooLate)) {
+            slot.failedAtMs = clock.monotonic();
+            slot.failure = error;
+          }
         }
         throw error;
       } finally {

@@ -93,7 +93,7 @@ export class SumdbService {
     if (kept !== undefined && !this.#isWorthWaiting(asked, context)) return reply(kept.body, cache, 'store');
     const answer =
       kept === undefined
-        ? await this.#work(asked, context).join(context.signal)
+        ? await this.#work(asked, context).join(context.signal, context.deadlineAtMs)
         : await this.#fetchedOrKept(asked, kept, context);
     return reply(answer.body, cache, answer.source);
   }
@@ -124,8 +124,8 @@ export class SumdbService {
     const { rest } = asked;
     const running = this.#running.get(rest);
     if (running !== undefined && !running.cancelled) return running;
-    const started: SharedWork<Fetched> = new SharedWork((signal) =>
-      this.#fetchAndKeep(asked, { ...context, signal }).finally(() => {
+    const started: SharedWork<Fetched> = new SharedWork((signal, deadlineAtMs) =>
+      this.#fetchAndKeep(asked, { ...context, signal, deadlineAtMs }).finally(() => {
         if (this.#running.get(rest) === started) this.#running.delete(rest);
       }),
     );
@@ -146,7 +146,12 @@ export class SumdbService {
       return answer;
     } catch (error) {
       // An absence is an answer: the database was reached.
-      if (error instanceof SourcesFailure && !error.isAbsence && !context.signal.aborted) {
+      if (
+        error instanceof SourcesFailure &&
+        !error.isAbsence &&
+        !error.isTooLate &&
+        !context.signal.aborted
+      ) {
         this.#failed(name);
       }
       throw error;

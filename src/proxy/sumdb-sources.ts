@@ -89,6 +89,7 @@ async function walk(
     clock,
     requestId: context.id,
     via: context.via,
+    deadlineAtMs: context.deadlineAtMs,
   });
   try {
     const good = await firstBody({

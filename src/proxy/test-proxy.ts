@@ -6,7 +6,12 @@ import { FakeClock } from '../lib/fake-clock.ts';
 import type { FsStore } from '../store/fs/fs-store.ts';
 import { makeTestFolder } from '../store/fs/test-folder.ts';
 import { plainPlan } from '../upstream/plan.ts';
-import { type Upstream, UpstreamError, type UpstreamErrorCode } from '../upstream/types.ts';
+import {
+  type Upstream,
+  UpstreamError,
+  type UpstreamErrorCode,
+  type UpstreamRequest,
+} from '../upstream/types.ts';
 import type { ZipVerifier } from '../zip/verify-pool.ts';
 import { ArtifactService } from './artifact-service.ts';
 import { LatestService } from './latest-service.ts';
@@ -29,6 +34,7 @@ export type Says = Buffer | string | { readonly error: UpstreamErrorCode } | typ
 export interface PlayedUpstream extends Upstream {
   /** Targets in the order they were asked. */
   readonly asked: string[];
+  readonly requests: UpstreamRequest[];
   /** Resolves when so many requests have come in all. */
   untilAsked(count: number): Promise<void>;
 }
@@ -37,16 +43,20 @@ export interface PlayedUpstream extends Upstream {
 export function playedUpstream(says: (target: string) => Says | undefined): PlayedUpstream {
   const name = 'played';
   const asked: string[] = [];
+  const requests: UpstreamRequest[] = [];
   return {
     name,
     isPrivate: false,
     stopsOnError: false,
     asked,
+    requests,
     async untilAsked(count) {
       await until(() => asked.length >= count);
     },
-    fetch({ target, signal }) {
+    fetch(request) {
+      const { target, signal } = request;
       asked.push(target);
+      requests.push(request);
       const said = says(target) ?? { error: 'absent' };
       if (typeof said === 'object' && 'hangs' in said) {
         return new Promise((_, reject) => {
@@ -101,7 +111,14 @@ export interface TestSources {
 }
 
 /** Everything behind `Proxy`, with look-ahead on. */
-export async function makeTestProxy(options: { folder?: string; clock?: FakeClock } = {}) {
+export async function makeTestProxy(
+  options: {
+    folder?: string;
+    clock?: FakeClock;
+    /** Asked before the one that is played. */
+    first?: readonly Upstream[];
+  } = {},
+) {
   const clock = options.clock ?? new FakeClock(Date.now());
   const own = makeTestFolder();
   const folder = options.folder ?? own.path;
@@ -125,7 +142,12 @@ export async function makeTestProxy(options: { folder?: string; clock?: FakeCloc
     partialMs: 10_000,
   };
   const plan = () =>
-    plainPlan({ upstreams: [upstream], answerClass: 'meta', firstByteMs: 5_000, lastHopeMs: 60_000 });
+    plainPlan({
+      upstreams: [...(options.first ?? []), upstream],
+      answerClass: 'meta',
+      firstByteMs: 5_000,
+      lastHopeMs: 60_000,
+    });
   const windows = (): Windows => ({ freshMs: 60_000, staleMs: 600_000, errorMs: 30 * 86_400_000 });
   const state = {
     isOffline: () => sources.isOffline,

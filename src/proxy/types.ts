@@ -6,6 +6,7 @@
 import type { Follower } from '../ingest/follower.ts';
 import type { OpenBody } from '../ingest/growing-body.ts';
 import type { PassThrough } from '../ingest/pass-through.ts';
+import type { Deadline } from '../lib/deadline.ts';
 import type { ArtifactFile } from '../store/store.ts';
 
 /** All in milliseconds (ruling 7). */
@@ -39,6 +40,8 @@ export interface RequestContext {
   /** Who asks, by address: what one client asks tells what it will ask next. */
   readonly client: string;
   readonly signal: AbortSignal;
+  /** Until when the first byte is waited for; `signal` fires then. None once the reply is there. Default: none. */
+  readonly deadlineAtMs?: Deadline | undefined;
   /** `Disable-Module-Fetch: true`: only what is stored. */
   readonly storedOnly: boolean;
   /** `Cache-Control: no-cache`. */

@@ -1,8 +1,12 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { tempDir } from '../../test/kit/temp.ts';
 import { load } from '../config/load-kit.ts';
 import type { ServerEntry } from '../config/snapshot.ts';
 import { Secret } from '../lib/secret.ts';
 import { OutboundRules } from './outbound-rules.ts';
+import { watchThreads } from './test-threads.ts';
 
 /** What the rule says of a target: the first way, or the code of its error. */
 async function firstWay(
@@ -39,5 +43,34 @@ describe('OutboundRules', () => {
     ['{}', new Secret('pac:/no/such.pac'), outside, 'pac'],
   ])('network %s, proxy %s: %s goes by %s', async (network, setting, target, expected) => {
     expect(await firstWay(network, setting, target, { HTTPS_PROXY: 'http://env.lan:1' })).toBe(expected);
+  });
+
+  it('keeps no thread for a script once it is retired, and still answers', async () => {
+    const dir = await tempDir('outbound-rules');
+    onTestFinished(() => dir.remove());
+    const pac = join(dir.path, 'proxy.pac');
+    await writeFile(pac, 'function FindProxyForURL(url, host) { return "PROXY " + host + ":1"; }');
+    const threads = watchThreads();
+    const { config } = await load('{}\n');
+    const rules = new OutboundRules(config, {});
+    onTestFinished(() => rules.close());
+    const rule = rules.ruleFor(new Secret(`pac:${pac}`));
+    const wayTo = async (host: string): Promise<string> => {
+      const [hop] = await rule(new URL(`https://${host}`));
+      return hop === undefined || hop === 'direct' ? 'direct' : hop.shown;
+    };
+    await wayTo('a.example');
+    expect(threads.alive).toBe(1);
+    const asked = wayTo('b.example');
+    await rules.retire();
+    expect(await asked).toBe('http://b.example:1');
+    await threads.none();
+
+    expect(await wayTo('a.example')).toBe('http://a.example:1');
+    expect(await Promise.all([wayTo('c.example'), wayTo('d.example')])).toEqual([
+      'http://c.example:1',
+      'http://d.example:1',
+    ]);
+    await threads.none();
   });
 });

@@ -37,6 +37,14 @@ export class OutboundRules {
     return address.startsWith('pac:') ? this.#scripts.rule(address.slice(4)) : fixedProxyRule(address);
   }
 
+  /**
+   * Ends the threads of PAC scripts, which cost much memory, though transfers under way may still ask a question
+   * (taking over, a redirect): it is answered all the same. Never rejects.
+   */
+  async retire(): Promise<void> {
+    await this.#scripts.retire();
+  }
+
   /** Ends the threads of PAC scripts. Never rejects. */
   async close(): Promise<void> {
     await this.#scripts.close();

@@ -267,6 +267,7 @@ export class Service {
     const close = (): void => {
       if (this.#retired.delete(set)) void set.close().catch(() => {});
     };
+    void set.retire();
     this.#retired.set(set, this.#input.clock.setTimeout(close, retiredForMs));
   }
 

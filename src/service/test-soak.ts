@@ -382,6 +382,7 @@ function setOf(upstreams: readonly ScriptedUpstream[]): UpstreamSet {
     sumdbs: [],
     origin: 'configuration',
     warnings: [],
+    retire: async () => {},
     close: async () => {},
   };
 }

@@ -49,6 +49,8 @@ export interface UpstreamSet {
   /** `configuration`, or where the machine's settings came from. */
   readonly origin: string;
   readonly warnings: readonly string[];
+  /** Gives back what only new requests need. Those under way may go on, until `close`. Never rejects. */
+  retire(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -137,6 +139,7 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
     sumdbs,
     origin,
     warnings,
+    retire: () => rules.retire(),
     close: async () => {
       await Promise.all([...all.map((upstream) => upstream.close()), rules.close()]);
     },

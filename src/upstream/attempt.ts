@@ -1,6 +1,7 @@
 /** One question to one upstream, as the walk and the fan-out both put it, and what its failure tells. */
 import type { ModulePath } from '../gomod/types.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Deadline } from '../lib/deadline.ts';
 import { messageOf } from '../lib/errors.ts';
 import { type AnswerClass, UpstreamError, type UpstreamErrorCode, type UpstreamRequest } from './types.ts';
 
@@ -15,10 +16,10 @@ export interface Question {
   readonly requestId?: string;
   readonly via?: readonly string[];
   /**
-   * Monotonic: when the asker gives up. Sources are told what is left of it, and none is asked in its last 500 ms.
-   * The caller's signal ends the request, not this. Default: none.
+   * When the asker gives up, looked at anew for each source. Sources are told what is left of it, and none is asked in
+   * its last 500 ms. The caller's signal ends the request, not this. Default: none.
    */
-  readonly deadlineAtMs?: number;
+  readonly deadlineAtMs?: Deadline | undefined;
 }
 
 /** Where in the file an answer should begin. Default: the whole file. */
@@ -34,8 +35,18 @@ const leastTimeMs = 500;
 
 /** Is there time to ask a source `afterMs` from now? */
 export function hasTime(question: Question, clock: Clock, afterMs = 0): boolean {
-  const { deadlineAtMs } = question;
+  const deadlineAtMs = question.deadlineAtMs?.();
   return deadlineAtMs === undefined || deadlineAtMs - clock.monotonic() - afterMs >= leastTimeMs;
+}
+
+/**
+ * For who may ask nobody because too little time is left: monotonic, when to look again, since askers with more time
+ * may join until the deadline passes. Undefined: there is no need to.
+ */
+export function timeMayComeAtMs(question: Question, clock: Clock): number | undefined {
+  if (hasTime(question, clock)) return undefined;
+  const deadlineAtMs = question.deadlineAtMs?.();
+  return deadlineAtMs !== undefined && deadlineAtMs > clock.monotonic() ? deadlineAtMs : undefined;
 }
 
 export function requestFor(
@@ -44,7 +55,8 @@ export function requestFor(
   signal: AbortSignal,
   range: RangeWish = {},
 ): UpstreamRequest {
-  const { target, answerClass, modulePath, priority, requestId, via, deadlineAtMs } = question;
+  const { target, answerClass, modulePath, priority, requestId, via } = question;
+  const deadlineAtMs = question.deadlineAtMs?.();
   const { fromByte = 0, ifRange } = range;
   return {
     target,

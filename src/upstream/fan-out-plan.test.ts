@@ -268,12 +268,32 @@ describe('fanOut, by its plan', () => {
         { name: 'strict', says: { error: 'absent' }, afterMs: 600, isStrict: true },
         { name: 'public', says: 'P' },
       ],
-      { deadlineAtMs: 1000 },
+      { deadlineAtMs: () => 1000 },
     );
     await clock.advance(600);
     expect(requests[0]?.remainingMs).toBe(1000);
     expect(asked).toEqual(['strict']);
     expect((await result).outcomes.map(({ code }) => code)).toEqual(['absent', 'timeout']);
+  });
+
+  it('asks the next group for those who joined with more time, as soon as that of the others is over', async () => {
+    let deadlineAtMs = 5_400;
+    const { result, clock, asked, requests } = play(
+      [
+        { name: 'near', says: 'N', afterMs: 50_000 },
+        { name: 'far', says: 'F' },
+      ],
+      { deadlineAtMs: () => deadlineAtMs, plan: { levelOf: ({ name }) => (name === 'near' ? 1 : 2) } },
+    );
+    await clock.advance(5_000);
+    deadlineAtMs = 20_000;
+    await clock.advance(399);
+    expect(asked).toEqual(['near']);
+    await clock.advance(1);
+    expect(asked).toEqual(['near', 'far']);
+    expect(requests[1]?.remainingMs).toBe(14_600);
+    await clock.advance(500);
+    expect((await result).answers).toEqual([{ upstream: 'far', value: 'F' }]);
   });
 
   it('drops an answer of one that was given up, and survives an owner who throws', async () => {

@@ -6,7 +6,15 @@
 import { reasonOf } from '../lib/abort.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import { Notice } from '../lib/notice.ts';
-import { failureFrom, hasTime, isBlameless, isOutOfTime, type Question, requestFor } from './attempt.ts';
+import {
+  failureFrom,
+  hasTime,
+  isBlameless,
+  isOutOfTime,
+  type Question,
+  requestFor,
+  timeMayComeAtMs,
+} from './attempt.ts';
 import type { Plan } from './plan.ts';
 import { readBody } from './read-body.ts';
 import { Roster, type Said, type Seat } from './roster.ts';
@@ -216,7 +224,8 @@ class FanOut<Value> {
       if (!this.#hasAnswer && clock.monotonic() >= helpAtMs) {
         const helpers = this.#helpers();
         group.push(...helpers);
-        helpAtMs = helpers.length === 0 ? Number.POSITIVE_INFINITY : this.#patienceEndsAtMs(helpers);
+        const laterMs = timeMayComeAtMs(this.#question, clock) ?? Number.POSITIVE_INFINITY;
+        helpAtMs = helpers.length === 0 ? laterMs : this.#patienceEndsAtMs(helpers);
         continue;
       }
       const untilMs = graceEndsAtMs ?? Math.min(this.#hopeEndsAtMs(group), helpAtMs);

@@ -72,6 +72,7 @@ describe('isSourcesFault', () => {
     [503, { 'x-modferry': '1', 'x-modferry-cause': 'overload' }, false],
     [503, { 'x-modferry': '1', 'x-modferry-cause': 'draining' }, false],
     [503, { 'x-modferry': '1', 'x-modferry-cause': 'disk' }, false],
+    [502, { 'x-modferry': '1', 'x-modferry-cause': 'internal' }, false],
     [502, { 'x-modferry': '1' }, false],
     [500, { 'x-modferry': '1', 'x-modferry-cause': 'sources' }, false],
     [502, { 'x-modferry-cause': 'sources' }, false],

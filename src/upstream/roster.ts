@@ -32,6 +32,8 @@ export type Said = (Failure | { readonly code: 'ok'; readonly message: string })
   readonly tookMs: number;
   /** It had all the time there is: asking it again would only double the wait. */
   readonly isFinal?: boolean;
+  /** It was not asked. */
+  readonly isTooLate?: boolean;
 };
 
 /** A caller that needs no answer, again and again, must come to an end. */
@@ -133,6 +135,7 @@ export class Roster {
       ...(this.#isDoubtful(state) && isAbsence(code) ? { isDoubtful: true } : {}),
       ...(failure?.isPartial === true ? { isPartial: true } : {}),
       ...(state.upstream.stopsOnError ? { isStrict: true } : {}),
+      ...(said.isTooLate === true ? { isTooLate: true } : {}),
     };
   }
 
@@ -141,7 +144,8 @@ export class Roster {
     for (let seat = this.first(); seat !== undefined; seat = this.first()) {
       this.take(seat);
       if (this.#stateOf(seat).outcome !== undefined) continue;
-      this.note(seat, { code: 'timeout', message: 'not asked: too little time was left', tookMs: 0 });
+      const message = 'not asked: too little time was left';
+      this.note(seat, { code: 'timeout', message, tookMs: 0, isTooLate: true });
     }
   }
 

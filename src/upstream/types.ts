@@ -155,4 +155,6 @@ export interface SourceOutcome {
   readonly mayKnow?: boolean;
   /** It keeps Go's `,` rule: without its own 404 there is none (ruling 2). */
   readonly isStrict?: boolean;
+  /** Not asked, because the askers had too little time left: tells nothing to those who ask later. */
+  readonly isTooLate?: boolean;
 }

@@ -175,7 +175,7 @@ describe('Walk: reserve and skipped', () => {
 describe('Walk: deadline', () => {
   it('tells each source how much time is left', async () => {
     const [a, b] = [new Scripted('a', []), new Scripted('b', ['ok'])];
-    const { walk, clock } = walkOver([a, b], { deadlineAtMs: 5000 });
+    const { walk, clock } = walkOver([a, b], { deadlineAtMs: () => 5000 });
     const answer = walk.next();
     await clock.advance(1000);
     await answer;
@@ -188,7 +188,7 @@ describe('Walk: deadline', () => {
     { deadlineAtMs: 1499, isAsked: false },
   ])('asks nobody in the last 500 ms: $deadlineAtMs', async ({ deadlineAtMs, isAsked }) => {
     const [a, b] = [new Scripted('a', []), new Scripted('b', [])];
-    const { walk, clock } = walkOver([a, b], { deadlineAtMs });
+    const { walk, clock } = walkOver([a, b], { deadlineAtMs: () => deadlineAtMs });
     void walk.next();
     await clock.advance(1000);
     expect(b.requests).toHaveLength(isAsked ? 1 : 0);
@@ -198,7 +198,7 @@ describe('Walk: deadline', () => {
 
   it('counts who was not asked for want of time as one that could know', async () => {
     const [a, b] = [new Scripted('a', []), new Scripted('b', ['ok'])];
-    const { walk, clock } = walkOver([a, b], { deadlineAtMs: 1200 });
+    const { walk, clock } = walkOver([a, b], { deadlineAtMs: () => 1200 });
     const answer = walk.next();
     await clock.advance(900);
     a.say('absent');
@@ -206,6 +206,52 @@ describe('Walk: deadline', () => {
     expect(await answer).toBeUndefined();
     expect(codes(walk)).toEqual(['a absent', 'b timeout']);
     expect(verdict(walk.outcomes, { knownToExist: true, isPrivate: false }).kind).toBe('failed');
+    expect(b.requests).toHaveLength(0);
+    expect(walk.outcomes.map(({ isTooLate }) => isTooLate === true)).toEqual([false, true]);
+  });
+
+  it('is looked at anew for each source and each repeat, since askers come and go', async () => {
+    const [a, b] = [new Scripted('a', []), new Scripted('b', ['reset', 'ok'])];
+    let deadlineAtMs: number | undefined = 2000;
+    const plan = planOver([a, b], { takeRepeat: ({ name }) => (name === 'b' ? 100 : undefined) });
+    const { walk, clock } = walkOver(plan, { deadlineAtMs: () => deadlineAtMs });
+    const answer = walk.next();
+    deadlineAtMs = 9000;
+    await clock.advance(1000);
+    deadlineAtMs = undefined;
+    a.say('reset');
+    await clock.advance(100);
+    expect((await answer)?.upstream).toBe('b');
+    expect([...a.requests, ...b.requests].map(({ remainingMs }) => remainingMs)).toEqual([
+      2000,
+      8000,
+      undefined,
+    ]);
+  });
+
+  it('asks the next one for those who joined with more time, as soon as that of the others is over', async () => {
+    const [a, b] = [new Scripted('a', []), new Scripted('b', ['ok'])];
+    let deadlineAtMs = 1400;
+    const { walk, clock } = walkOver([a, b], { deadlineAtMs: () => deadlineAtMs });
+    const answer = walk.next();
+    await clock.advance(1000);
+    deadlineAtMs = 9000;
+    await clock.advance(399);
+    expect(b.requests).toHaveLength(0);
+    await clock.advance(1);
+    expect((await answer)?.upstream).toBe('b');
+    expect(clock.timers).toBe(0);
+  });
+
+  it('leaves one that is asked its last hope when nobody else has more time', async () => {
+    const [a, b] = [new Scripted('a', []), new Scripted('b', ['ok'])];
+    const { walk, clock } = walkOver([a, b], { deadlineAtMs: () => 1400 });
+    const answer = walk.next();
+    await clock.advance(1400);
+    expect(a.givenUp).toBeUndefined();
+    await clock.advance(60_000);
+    expect(await answer).toBeUndefined();
+    expect(a.givenUp).toBe('timeout');
     expect(b.requests).toHaveLength(0);
   });
 });

@@ -160,7 +160,7 @@ describe('Walk: repeats', () => {
   it('makes no repeat that would begin in the last 500 ms', async () => {
     const a = new Scripted('a', ['reset', 'ok']);
     const { walk, clock } = walkOver(planOver([a], { takeRepeat: repeating(1, 400).takeRepeat }), {
-      deadlineAtMs: 899,
+      deadlineAtMs: () => 899,
     });
     expect(await walk.next()).toBeUndefined();
     await clock.advance(1000);

@@ -5,7 +5,14 @@
  */
 import { reasonOf } from '../lib/abort.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
-import { hasTime, isBlameless, isOutOfTime, type Question, type RangeWish } from './attempt.ts';
+import {
+  hasTime,
+  isBlameless,
+  isOutOfTime,
+  type Question,
+  type RangeWish,
+  timeMayComeAtMs,
+} from './attempt.ts';
 import type { Plan } from './plan.ts';
 import { type Attempt, Race } from './race.ts';
 import { Roster, type Seat } from './roster.ts';
@@ -237,7 +244,10 @@ export class Walk {
   }
 
   #armLastHope(): void {
-    this.#after(this.#options.plan.lastHopeMs, () => this.#outOfTime(), true);
+    const { plan, clock } = this.#options;
+    const againAtMs = timeMayComeAtMs(this.#options, clock);
+    if (againAtMs === undefined) this.#after(plan.lastHopeMs, () => this.#outOfTime(), true);
+    else this.#after(againAtMs - clock.monotonic(), () => this.#advance());
   }
 
   /** After an absence nobody is waited for longer than their patience, unless the module is known to exist. */

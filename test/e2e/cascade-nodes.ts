@@ -1,5 +1,6 @@
 /** What the cascade tests share: nodes with quick health, and who answered what by access log and status. */
 import { writeFile } from 'node:fs/promises';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import { fakeModule } from '../kit/fake-module.ts';
@@ -110,6 +111,35 @@ export async function figuresOf(of: ModferryProcess, name: string): Promise<Figu
   const found = upstreams.find((each) => each.name === name);
   if (found === undefined) return expect.fail(`${name} is not in the status: ${stdout}`);
   return found;
+}
+
+interface FakeParent {
+  readonly url: string;
+  /** What it was asked so far, probes left out. */
+  readonly asked: readonly { readonly path: string; readonly headers: IncomingHttpHeaders }[];
+}
+
+/** A server that answers as a modferry and knows no module: for what a child tells its parent. */
+export async function fakeParent(): Promise<FakeParent> {
+  const asked: { path: string; headers: IncomingHttpHeaders }[] = [];
+  const server = createServer((request, response) => {
+    const path = request.url ?? '/';
+    response.setHeader('x-modferry', '1.0.0');
+    if (path === '/readyz') {
+      response.end('ready\n');
+      return;
+    }
+    if (path.includes('example.com/')) asked.push({ path, headers: request.headers });
+    response.writeHead(404).end('not found\n');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') return expect.fail('no port');
+  return { url: `http://127.0.0.1:${address.port}`, asked };
 }
 
 /** edge asks region (level 1), then root (level 2); region asks root; root asks the mirror. */

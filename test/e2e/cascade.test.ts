@@ -5,7 +5,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { fakeModule } from '../kit/fake-module.ts';
 import { gate, hold, stall, status } from '../kit/faults.ts';
-import { cascade, fetchFrom, figuresOf, fresh, linesOf, node } from './cascade-nodes.ts';
+import { cascade, fakeParent, fetchFrom, figuresOf, fresh, linesOf, node } from './cascade-nodes.ts';
 import { ask, eventually, freePort, upstream } from './support.ts';
 
 describe('one request', () => {
@@ -89,7 +89,7 @@ describe('what a parent tells', () => {
   it('comes in the time that its child has left', async () => {
     const source = await upstream({ rules: [{ match: /./, fault: stall() }] });
     const root = await node({ upstreams: [source.url] });
-    const headers = { 'x-modferry-via': 'child', 'x-modferry-remaining': '400' };
+    const headers = { 'x-modferry-via': 'child', 'x-modferry-remaining': '2000' };
     const files = ['@v/v1.0.0.info', '@v/v1.0.0.mod', '@v/v1.0.0.zip', '@v/list', '@latest', '@v/main.info'];
     const answers = await Promise.all(
       files.map((file) => ask(root.url, `/example.com/slow/${file}`, { headers, timeoutMs: 5_000 })),
@@ -99,7 +99,47 @@ describe('what a parent tells', () => {
         status: 504,
         headers: { 'x-modferry-cause': 'deadline' },
       });
-      expect(answer.text).toContain('400 ms');
+      expect(answer.text).toContain('2000 ms');
+    }
+  });
+
+  it('is 504 at once where too little of that is left to ask anybody', async () => {
+    const source = await upstream({ rules: [{ match: /./, fault: stall() }] });
+    const root = await node({ upstreams: [source.url] });
+    const headers = { 'x-modferry-via': 'child', 'x-modferry-remaining': '400' };
+    for (const file of ['v1.0.0.info', 'v1.0.0.mod', 'v1.0.0.zip', 'list', 'main.info']) {
+      const answer = await ask(root.url, `/example.com/soon/@v/${file}`, { headers });
+      expect(answer, file).toMatchObject({ status: 504, headers: { 'x-modferry-cause': 'deadline' } });
+      expect(answer.text).toContain('not asked: too little time was left');
+    }
+    expect(source.count(/example\.com/)).toBe(0);
+  });
+
+  it('is told on to the next parent, a little less on each level', async () => {
+    const root = await fakeParent();
+    const region = await node({ upstreams: [{ url: root.url, name: 'root' }] });
+    const edge = await node({ upstreams: [{ url: region.url, name: 'region' }] });
+    for (const [level, name] of [
+      [region, 'root'],
+      [edge, 'region'],
+    ] as const) {
+      await eventually(
+        () => figuresOf(level, name),
+        ({ isModferry }) => isModferry,
+      );
+    }
+    const files = ['@v/v1.0.0.info', '@v/v1.0.0.mod', '@v/v1.0.0.zip', '@v/list', '@latest', '@v/main.info'];
+    const remaining = { 'x-modferry-via': 'child', 'x-modferry-remaining': '9000' };
+    for (const headers of [remaining, {}]) {
+      for (const file of files) {
+        const path = `/example.com/${headers === remaining ? 'short' : 'open'}/${file}`;
+        expect((await ask(edge.url, path, { headers })).status, path).toBe(404);
+        const told = Number(root.asked.find((each) => each.path === path)?.headers['x-modferry-remaining']);
+        // 200 ms are kept back at the edge and 200 ms at the region.
+        const mostMs = headers === remaining ? 8_600 : 59_800;
+        expect(told, path).toBeLessThanOrEqual(mostMs);
+        expect(told, path).toBeGreaterThan(mostMs - 5_000);
+      }
     }
   });
 
