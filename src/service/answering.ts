@@ -151,6 +151,17 @@ export class Answering {
     store.onPurge((event) => this.#purged(event.path, event.version));
   }
 
+  /** What is under way and kept, for metrics. */
+  get figures() {
+    return {
+      fills: this.ingest.activeFills,
+      queued: this.ingest.waiting,
+      joins: this.ingest.joins,
+      lookAhead: this.lookAhead.counts,
+      negatives: this.negatives.size,
+    };
+  }
+
   /** After a reload: what may be answered, and by whom, may have changed, so ready answers are made anew. */
   forgetAnswers(): void {
     this.hot.clear();

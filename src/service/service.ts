@@ -33,9 +33,11 @@ import {
 import type { GoEnv, OwnAddress } from '../upstream/decide-upstreams.ts';
 import { adminActions } from './admin-actions.ts';
 import { Answering } from './answering.ts';
+import { changedFixed, withFixed } from './fixed-settings.ts';
 import { LastFetches } from './last-fetches.ts';
 import { Mirrors } from './mirrors.ts';
 import { makePages } from './pages.ts';
+import { statusOf } from './status.ts';
 import { buildUpstreamSet, type UpstreamSet } from './upstream-set.ts';
 
 export interface ServiceInput {
@@ -64,9 +66,6 @@ export interface Started {
   readonly end: string;
   readonly warnings: readonly string[];
 }
-
-/** Settings that only a restart can change. */
-const fixedKeys = ['listen', 'dataDir', 'pathPrefix', 'server', 'memory', 'store', 'adminSocket'] as const;
 
 /** The probe writes a file: whoever asks `/readyz` in a loop must not wear the disk. */
 const probeEveryMs = 1_000;
@@ -148,15 +147,11 @@ export class Service {
       figures: () => this.#mirrors.figures(),
       space: () => store.space(),
       service: () => ({
+        ...this.#answering.figures,
         version: input.version,
         nodeVersion: process.version,
         mode: this.#mirrors.controls.mode,
         revision: this.#revision,
-        fills: this.#answering.ingest.activeFills,
-        queued: this.#answering.ingest.waiting,
-        joins: this.#answering.ingest.joins,
-        lookAhead: this.#answering.lookAhead.counts,
-        negatives: this.#answering.negatives.size,
         eventWriteErrors: this.#history.writeErrors,
       }),
     });
@@ -239,17 +234,9 @@ export class Service {
       dataDir: this.#dataDir,
       ownAddresses: this.#ownAddresses,
     });
-    const restartNeededFor: string[] = fixedKeys.filter(
-      (key) => JSON.stringify(config[key]) !== JSON.stringify(this.#config[key]),
-    );
-    const { concurrency, passThroughMemoryBytes } = this.#config.ingest;
-    if (config.ingest.concurrency !== concurrency) restartNeededFor.push('ingest.concurrency');
-    if (config.ingest.passThroughMemoryBytes !== passThroughMemoryBytes) {
-      restartNeededFor.push('ingest.pass_through_memory');
-    }
+    const restartNeededFor = changedFixed(this.#config, config);
     const before = this.#set;
-    const kept = Object.fromEntries(fixedKeys.map((key) => [key, this.#config[key]]));
-    this.#config = { ...config, ...kept };
+    this.#config = withFixed(this.#config, config);
     this.#set = set;
     this.#mirrors.adopt(set);
     this.#revision += 1;
@@ -287,33 +274,23 @@ export class Service {
     this.#listening?.destroy();
   }
 
-  async status(): Promise<object> {
-    const space = await this.#store.space().catch(() => undefined);
-    const memory = process.memoryUsage();
-    const { controls } = this.#mirrors;
-    return {
-      version: this.#input.version,
-      instance: this.#instanceId,
-      pid: process.pid,
-      startedAt: new Date(this.#startedAtMs).toISOString(),
-      revision: this.#revision,
-      urls: this.#listening?.urls ?? [],
-      draining: this.#draining,
-      store: { description: this.#store.description, ...space },
-      mode: { mode: controls.mode, untilMs: controls.modeUntilMs ?? null },
-      isFrozen: controls.isFrozen,
-      strategy: this.#config.strategy,
-      upstreams: this.#mirrors.figures(),
-      upstreamOrigin: this.#set.origin,
-      fills: this.#answering.ingest.activeFills,
-      lookAhead: this.#answering.lookAhead.counts,
-      memory: {
-        rssBytes: memory.rss,
-        hotSmallBytes: this.#answering.hot.bytes,
-        hotZipBytes: this.#answering.zips.bytes,
+  status(): Promise<object> {
+    return statusOf({
+      store: this.#store,
+      mirrors: this.#mirrors,
+      answering: this.#answering,
+      config: this.#config,
+      facts: {
+        version: this.#input.version,
+        instance: this.#instanceId,
+        startedAt: new Date(this.#startedAtMs).toISOString(),
+        revision: this.#revision,
+        urls: this.#listening?.urls ?? [],
+        draining: this.#draining,
+        upstreamOrigin: this.#set.origin,
+        accessLinesDropped: this.#accessLog.dropped,
       },
-      accessLinesDropped: this.#accessLog.dropped,
-    };
+    });
   }
 
   async #listen(): Promise<void> {
