@@ -21,6 +21,8 @@ import { hotSmall } from './scenarios/hot-small.ts';
 import { hugeZip } from './scenarios/huge-zip.ts';
 import { illUpstream } from './scenarios/ill-upstream.ts';
 import { miss } from './scenarios/miss.ts';
+import { proof } from './scenarios/proof.ts';
+import { scrub } from './scenarios/scrub.ts';
 import { slowUpstream } from './scenarios/slow-upstream.ts';
 import { start } from './scenarios/start.ts';
 import { warmDownload } from './scenarios/warm-download.ts';
@@ -38,6 +40,8 @@ const scenarios: readonly Scenario[] = [
   slowUpstream,
   deadUpstreams,
   miss,
+  proof,
+  scrub,
 ];
 
 const readme = join(import.meta.dirname, 'README.md');

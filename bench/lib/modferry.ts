@@ -13,8 +13,8 @@ export interface ModferryOptions {
   readonly dataDir?: string;
   /** Undefined: none given, so that it asks this machine's Go settings, as with zero configuration. */
   readonly upstreamUrl: string | undefined;
-  /** E.g. `MODFERRY_LOG_ACCESS`. Everything else is as it comes. */
-  readonly env?: Readonly<Record<string, string>>;
+  /** E.g. `MODFERRY_LOG_ACCESS`. `GOSUMDB` is `off` unless it is given here; everything else is as it comes. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Takes stderr, the access log included. Default /dev/null. */
   readonly logFile?: string;
 }
@@ -24,7 +24,7 @@ export async function startProduct(options: ModferryOptions): Promise<ModferryPr
   const { dataDir, upstreamUrl, env = {}, logFile = '/dev/null' } = options;
   const plain = {
     args: upstreamUrl === undefined ? [] : ['--upstream', upstreamUrl],
-    env: { BENCH_LOG: logFile, ...profiling(), ...env },
+    env: { BENCH_LOG: logFile, GOSUMDB: 'off', ...profiling(), ...env },
     ...(dataDir === undefined ? {} : { dataDir }),
   };
   const launcher = process.env['MODFERRY_BENCH_LAUNCHER'] ?? join(import.meta.dirname, '../../bin/modferry');
@@ -57,10 +57,24 @@ export interface LookAheadCounts {
 
 /** What the admin socket's `GET /status` says of look-ahead. */
 export async function lookAheadCounts(dataDir: string): Promise<LookAheadCounts> {
+  return ((await adminGet(dataDir, '/status')) as { lookAhead: LookAheadCounts }).lookAhead;
+}
+
+export interface ProofCounts {
+  readonly name: string;
+  readonly lookups: { readonly kept: number; readonly fetched: number; readonly failed: number };
+  readonly tilesFetched: number;
+}
+
+/** What the admin socket's `GET /sumdb` says of the databases whose key is known. */
+export async function proofCounts(dataDir: string): Promise<readonly ProofCounts[]> {
+  return ((await adminGet(dataDir, '/sumdb')) as { databases: readonly ProofCounts[] }).databases;
+}
+
+async function adminGet(dataDir: string, path: string): Promise<unknown> {
   const [instance] = await readdir(join(dataDir, 'run'));
   if (instance === undefined) throw new BenchError('server_failed', `no instance runs on ${dataDir}`);
-  const status = await getJson(join(dataDir, 'run', instance, 'admin.sock'), '/status');
-  return (status as { lookAhead: LookAheadCounts }).lookAhead;
+  return getJson(join(dataDir, 'run', instance, 'admin.sock'), path);
 }
 
 function getJson(socketPath: string, path: string): Promise<unknown> {

@@ -6,18 +6,25 @@ const repository = join(import.meta.dirname, '../..');
 
 export interface BenchUpstream extends AsyncDisposable {
   readonly url: string;
+  /** Of the checksum database that it offers; undefined: none. */
+  readonly verifierKey: string | undefined;
   /** What it served since the last call. */
   served(): Promise<{ requests: number; bytes: number }>;
   readonly close: () => Promise<void>;
 }
 
-/** A GOPROXY server over a folder in Go's download-cache layout; `latencyMs` before the first byte of each reply. */
-export async function startUpstream(root: string, latencyMs: number): Promise<BenchUpstream> {
+/**
+ * A GOPROXY server over a folder in Go's download-cache layout; `latencyMs` before the first byte of each reply.
+ * `sumdb`: it offers a checksum database that has all of the folder.
+ */
+export async function startUpstream(root: string, latencyMs: number, sumdb = false): Promise<BenchUpstream> {
   const main = join(repository, 'test/kit/fake-upstream-main.ts');
-  const child = startChild([process.execPath, main, '--root', root, '--latency', String(latencyMs)]);
+  const args = ['--root', root, '--latency', String(latencyMs), ...(sumdb ? ['--sumdb'] : [])];
+  const child = startChild([process.execPath, main, ...args]);
   const url = await addressOf(child);
   return {
     url,
+    verifierKey: /checksum database (\S+)\n/.exec(child.stdout())?.[1],
     async served() {
       const before = child.stdout().length;
       child.signal('SIGUSR2');

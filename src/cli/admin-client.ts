@@ -8,8 +8,17 @@ import { join, resolve as resolvePath } from 'node:path';
 import { errnoOf } from '../lib/errors.ts';
 import { CliError } from './cli-error.ts';
 
-const timeoutMs = 30_000;
+const defaultTimeoutMs = 30_000;
 const maxAnswerBytes = 1024 * 1024;
+
+export interface AdminTarget {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  /** How long the process may be silent. Default 30 000. */
+  readonly timeoutMs?: number | undefined;
+  /** Its abort breaks the question off. */
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** `setting` is the configured admin socket: `auto`, `off` or a path. Resolves to candidates, best first. */
 export async function adminSockets(dataDir: string, setting: string, cwd: string): Promise<string[]> {
@@ -26,7 +35,7 @@ export async function adminSockets(dataDir: string, setting: string, cwd: string
  */
 export async function askRunning(
   sockets: readonly string[],
-  target: { readonly method: 'GET' | 'POST'; readonly path: string },
+  target: AdminTarget,
   body: object,
 ): Promise<Record<string, unknown> | undefined> {
   for (const socketPath of sockets) {
@@ -42,7 +51,7 @@ export async function askRunning(
 /** Asks every live process. Resolves to their answers, an empty list when there is none. Rejects as `askRunning`. */
 export async function askAllRunning(
   sockets: readonly string[],
-  target: { readonly method: 'GET' | 'POST'; readonly path: string },
+  target: AdminTarget,
   body: object,
 ): Promise<Record<string, unknown>[]> {
   const answers = await Promise.all(sockets.map((socket) => askRunning([socket], target, body)));
@@ -69,12 +78,14 @@ function failure(error: unknown): CliError {
 
 function ask(
   socketPath: string,
-  target: { readonly method: string; readonly path: string },
+  { method, path, timeoutMs = defaultTimeoutMs, signal }: AdminTarget,
   body: string,
 ): Promise<Record<string, unknown>> {
   return new Promise((resolve, reject) => {
+    const target = { method, path };
     const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
-    const asked = request({ socketPath, ...target, headers, timeout: timeoutMs, agent: false }, (answer) => {
+    const options = { socketPath, ...target, headers, timeout: timeoutMs, agent: false, signal };
+    const asked = request(options, (answer) => {
       const chunks: Buffer[] = [];
       let size = 0;
       answer.on('data', (chunk: Buffer) => {

@@ -122,7 +122,7 @@ if [[ $funcstack[1] == _modferry ]]; then _modferry "$@"; else compdef _modferry
 }
 
 function zshName({ path }: Pick<CommandEntry, 'path'>): string {
-  return ['_modferry', ...path].join('_');
+  return ['_modferry', ...path].join('_').replaceAll('.', '_');
 }
 
 function zshFlag({ name, brief, takes, words }: FlagEntry): string {

@@ -1,7 +1,7 @@
 /** The lines of `modferry events`, for people. */
 import type { HistoryEvent, Severity } from '../telemetry/history-types.ts';
 
-const marks: Readonly<Record<Severity, string>> = { info: ' ', warning: '!', error: '✗' };
+const marks: Readonly<Record<Severity, string>> = { info: ' ', warning: '!', error: '✗', critical: '‼' };
 
 /** One line each: local time, mark, message. Empty for none. */
 export function eventsText(events: readonly HistoryEvent[]): string {

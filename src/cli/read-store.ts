@@ -36,8 +36,8 @@ export async function openForReading(dataDir: string, clock: Clock): Promise<Rea
     const journal = new Journal(layout.journal, clock);
     const records = new Records({ layout, clock, staging: undefined, cacheEntries: recordCacheEntries });
     const space = new Space(dataDir, clock, 1);
-    const parts = { layout, journal, records, space, warnings: [], writer: undefined, refusal: undefined };
-    return { store: new FsStore(parts), layout };
+    const shared = { layout, clock, journal, records, space };
+    return { store: new FsStore({ ...shared, warnings: [], writer: undefined, refusal: undefined }), layout };
   } catch (error) {
     throw error instanceof CliError ? error : toStoreError(error, `open the store in ${dataDir}`);
   }

@@ -160,6 +160,38 @@ export const verify = buildCommand<VerifyFlags, [string?], CliContext>({
   loader: async () => (await import('./commands/verify.ts')).verify,
   parameters: {
     flags: {
+      againstSumdb: {
+        kind: 'boolean',
+        optional: true,
+        withNegated: false,
+        brief: 'Also prove every .mod and .zip by the checksum database',
+      },
+      allowUnproven: {
+        kind: 'boolean',
+        optional: true,
+        withNegated: false,
+        brief: 'With --against-sumdb: what cannot be proven is no failure',
+      },
+      repair: {
+        kind: 'boolean',
+        optional: true,
+        withNegated: false,
+        brief: 'Move what is bad to quarantine and have it fetched again',
+      },
+      goSum: {
+        kind: 'parsed',
+        parse: String,
+        optional: true,
+        variadic: true,
+        placeholder: 'FILE',
+        brief: 'Answer for this go.sum instead of the whole store; - is standard input; repeatable',
+      },
+      quick: {
+        kind: 'boolean',
+        optional: true,
+        withNegated: false,
+        brief: 'With --go-sum: believe the records, do not hash',
+      },
       json: { ...jsonFlag, brief: 'Print one JSON object a fault, and a summary' },
       data: dataFlag,
       config: configFlag,
@@ -170,10 +202,13 @@ export const verify = buildCommand<VerifyFlags, [string?], CliContext>({
     brief: 'Hash what is stored again and compare with the records',
     fullDescription: helpText(
       'Compares size, SHA-256 and h1: hash of every artifact with what was recorded when it was stored, and the ' +
-        'structure of every zip with the rules of Go. Changes nothing. Fails when there are faults.',
+        'structure of every zip with the rules of Go. Changes nothing but proofs on record, unless --repair is given. ' +
+        'Fails when there are faults.',
       [
         ['modferry verify', 'The whole store'],
         ['modferry verify github.com/spf13/cobra@v1.8.0', 'One version'],
+        ['modferry verify --against-sumdb', 'Prove the whole store by the checksum database'],
+        ['modferry verify --go-sum go.sum', 'Is all that this project needs present and right?'],
         ['modferry verify --json > faults.jsonl', 'For scripts'],
       ],
     ),

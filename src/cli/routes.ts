@@ -10,9 +10,11 @@ import type { VersionFlags } from './commands/version.ts';
 import { type Shell, shells } from './completion-scripts.ts';
 import type { CliContext } from './context.ts';
 import { helpText } from './help-text.ts';
+import { importCommand, quarantine, trust } from './routes-checksums.ts';
 import { events } from './routes-events.ts';
 import { explain, mode, negatives, status, upstreams } from './routes-operate.ts';
 import { info, ls, purge, verify, warm } from './routes-store.ts';
+import { scrub, sumdb } from './routes-sumdb.ts';
 
 const serve = buildCommand<ServeFlags, [], CliContext>({
   loader: async () => (await import('./commands/serve.ts')).serve,
@@ -201,6 +203,11 @@ export const root = buildRouteMap({
     info,
     purge,
     verify,
+    import: importCommand,
+    trust,
+    quarantine,
+    sumdb,
+    scrub,
     version,
     completion,
   },

@@ -25,7 +25,9 @@ export type FaultKind =
   /** No module zip by Go's rules. */
   | 'zip'
   /** Could not be read. */
-  | 'unreadable';
+  | 'unreadable'
+  /** The content is not what the checksum database or a trusted go.sum line says. */
+  | 'mismatch';
 
 export interface StoreFault {
   readonly module: string;
@@ -37,7 +39,13 @@ export interface StoreFault {
 }
 
 export interface CheckedArtifact {
+  readonly key: ArtifactKey;
+  readonly record: ArtifactRecord;
   readonly sizeBytes: number;
+  /** Of the bytes that are there, in hex; undefined when they could not be read. */
+  readonly sha256: string | undefined;
+  /** `h1:` hash of the content that is there; undefined for .info, and for what has none. */
+  readonly h1: string | undefined;
   readonly faults: readonly StoreFault[];
 }
 
@@ -67,25 +75,30 @@ export class StoreCheck {
       faults.push({ module: key.path, version: key.version, artifact: key.ext, kind, detail });
     };
     let sizeBytes = 0;
+    let sha256: string | undefined;
+    let h1: string | undefined;
     try {
       const hashed = await this.#hash(key);
       // Purged since the walk saw it.
       if (hashed === undefined) return undefined;
       sizeBytes = hashed.sizeBytes;
+      sha256 = hashed.sha256;
       if (hashed.sizeBytes !== record.sizeBytes) {
         add('changed', `it has ${hashed.sizeBytes} bytes, recorded are ${record.sizeBytes}`);
       } else if (hashed.sha256 !== record.sha256) {
         add('changed', `its SHA-256 is ${hashed.sha256}, recorded is ${record.sha256}`);
       } else {
-        await this.#checkTree(key, record, hashed.sha256, add);
+        h1 = await this.#checkTree(key, record, hashed.sha256, add);
       }
     } catch (error) {
-      if (error instanceof StoreError && error.code === 'rotten')
+      if (error instanceof StoreError && error.code === 'rotten') {
         add('changed', 'its bytes are not what was recorded');
-      else if (error instanceof StoreError) add('unreadable', error.message);
+        const found = error.fields['foundSha256'];
+        if (typeof found === 'string') sha256 = found;
+      } else if (error instanceof StoreError) add('unreadable', error.message);
       else throw error;
     }
-    return { sizeBytes, faults };
+    return { key, record, sizeBytes, sha256, h1, faults };
   }
 
   async #hash(key: ArtifactKey): Promise<{ sizeBytes: number; sha256: string } | undefined> {
@@ -111,21 +124,22 @@ export class StoreCheck {
     record: ArtifactRecord,
     sha256: string,
     add: (kind: FaultKind, detail: string) => void,
-  ): Promise<void> {
-    if (key.ext === 'info') return;
+  ): Promise<string | undefined> {
+    if (key.ext === 'info') return undefined;
     if (key.ext === 'mod') {
       const h1 = hash1([{ name: 'go.mod', sha256 }]);
       if (record.h1 !== undefined && record.h1 !== h1)
         add('h1', `its hash is ${h1}, recorded is ${record.h1}`);
-      return;
+      return h1;
     }
     const h1 = await this.#zipHash(key, add);
-    if (h1 === undefined) return;
+    if (h1 === undefined) return undefined;
     if (record.h1 !== undefined && record.h1 !== h1) add('h1', `its hash is ${h1}, recorded is ${record.h1}`);
     const named = await readTextIfAny(this.#read.layout.zipHash(key));
     if (named === undefined) add('ziphash', 'it has no .ziphash beside it');
     else if (named.trim() !== h1)
       add('ziphash', `its hash is ${h1}, .ziphash says ${named.trim().slice(0, 100)}`);
+    return h1;
   }
 
   async #zipHash(

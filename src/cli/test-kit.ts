@@ -1,11 +1,13 @@
 /** Test help: a fake context that keeps what was written, and data folders with really published modules. */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import type { FakeModule } from '../../test/kit/fake-module.ts';
 import { makeModuleZip } from '../../test/kit/make-zip.ts';
 import type { ArtifactExt, ModulePath, Version } from '../gomod/types.ts';
+import { type AdminActions, listenAdmin } from '../http/admin.ts';
 import { systemClock } from '../lib/clock.ts';
 import { openFsStore } from '../store/fs/fs-store.ts';
 import { checkModuleZip } from '../zip/module-zip-check.ts';
@@ -114,4 +116,39 @@ export async function publish(dataDir: string, ...names: readonly string[]): Pro
   }
   await store.idle();
   await store.close();
+}
+
+/** Answers on the admin socket of a data folder, as a running modferry would. */
+export async function playServer(dataDir: string, actions: AdminActions): Promise<void> {
+  const folder = join(dataDir, 'run', 'played');
+  mkdirSync(folder, { recursive: true });
+  const admin = await listenAdmin(join(folder, 'admin.sock'), actions);
+  onTestFinished(() => admin.close());
+}
+
+/** `POST /expect` of a server whose checksum database knows these modules; by default it cannot be reached for others. */
+export function expectAction(
+  modules: readonly FakeModule[],
+  otherwise: object = { kind: 'blocked', reason: 'sum.test cannot be reached' },
+): AdminActions {
+  const known = new Map<string, string>();
+  for (const { path, version, zipH1, modH1 } of modules) {
+    known.set(`${path}@${version}.zip`, zipH1).set(`${path}@${version}.mod`, modH1);
+  }
+  return {
+    'POST /expect': ({ path, version, ext }) => {
+      const h1 = known.get(`${String(path)}@${String(version)}.${String(ext)}`);
+      if (h1 === undefined) return Promise.resolve(otherwise);
+      const proof = { by: 'sumdb', database: 'sum.test', recordId: 7, treeSize: 99, atMs: 1 };
+      return Promise.resolve({ kind: 'known', h1, by: 'sum.test #7', proof });
+    },
+  };
+}
+
+export function jsonLines(text: string): Record<string, unknown>[] {
+  return text
+    .trim()
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
 }

@@ -1,6 +1,6 @@
 /** What `ls` and `info` say of a stored version: its artifacts as plain JSON, and the few facts of a summary line. */
 import type { ArtifactExt } from '../gomod/types.ts';
-import type { ArtifactRecord, VersionEntry } from '../store/store.ts';
+import type { ArtifactRecord, Proof, Unproven, VersionEntry } from '../store/store.ts';
 
 const exts: readonly ArtifactExt[] = ['info', 'mod', 'zip'];
 
@@ -12,7 +12,18 @@ export interface DescribedArtifact {
   readonly source: string;
   /** RFC 3339, UTC. */
   readonly storedAt: string;
+  /** By what it was proven; null: by nothing. */
+  readonly proof: DescribedProof | null;
+  /** Why it was published without a proof; null when it has one, or when nobody knows. */
+  readonly unproven: Unproven | null;
 }
+
+export type DescribedProof = DistributiveOmit<Proof, 'atMs'> & {
+  /** RFC 3339, UTC. */
+  readonly at: string;
+};
+
+type DistributiveOmit<Union, Key extends PropertyKey> = Union extends unknown ? Omit<Union, Key> : never;
 
 export interface VersionSummary {
   /** Of all artifacts together. */
@@ -27,7 +38,36 @@ export interface VersionSummary {
 
 export function describeArtifact(record: ArtifactRecord): DescribedArtifact {
   const { sizeBytes, sha256, h1 = null, source, storedAtMs } = record;
-  return { sizeBytes, sha256, h1, source, storedAt: new Date(storedAtMs).toISOString() };
+  const storedAt = new Date(storedAtMs).toISOString();
+  const { proof, unproven = null } = record;
+  return {
+    sizeBytes,
+    sha256,
+    h1,
+    source,
+    storedAt,
+    proof: proof === undefined ? null : describeProof(proof),
+    unproven: proof === undefined ? unproven : null,
+  };
+}
+
+function describeProof({ atMs, ...proof }: Proof): DescribedProof {
+  return { ...proof, at: new Date(atMs).toISOString() };
+}
+
+/** One line for people. */
+export function trustText({ proof, unproven }: DescribedArtifact): string {
+  if (proof !== null) {
+    const at = proof.at.replace(/\.\d+Z$/, 'Z');
+    if (proof.by === 'sumdb') {
+      return `proven by ${proof.database} #${proof.recordId}, tree of ${proof.treeSize} records, ${at}`;
+    }
+    if (proof.by === 'go.sum') return `proven by trusted go.sum lines "${proof.label}", ${at}`;
+    return `released by an operator, ${at}: ${proof.reason}`;
+  }
+  if (unproven === 'off') return 'not proven: checksums are off for this module';
+  if (unproven === 'unreachable') return 'not proven yet: the checksum database could not say';
+  return unproven === 'none' ? 'nothing can prove a .info' : 'not known to be proven';
 }
 
 /** In the order info, mod, zip; absent ones are left out. */

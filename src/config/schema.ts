@@ -4,6 +4,7 @@
  * keys are faults.
  */
 import * as z from 'zod';
+import { checksumsSchema, quarantineSchema, scrubSchema } from './checksums-schema.ts';
 import {
   choice,
   duration,
@@ -353,9 +354,13 @@ export const configSchema = z.strictObject({
   sumdb: withDefault(listOf(parseSumdb), [], {
     kind: 'list',
     noun: 'a checksum database',
-    right: 'write NAME, NAME+HASH+KEY or either with an address behind a space, e.g. sum.golang.org',
-    about: 'Checksum databases passed through besides the official one and the one GOSUMDB names.',
+    right: 'write NAME or NAME+HASH+KEY, and addresses behind spaces if they are not its own',
+    about:
+      'Checksum databases passed through besides the official one and the one that proves modules. With its key, what passes is proven.',
   }),
+  checksums: checksumsSchema.prefault({}).describe('How content is proven before it is published.'),
+  quarantine: quarantineSchema.prefault({}).describe('Where content goes that is not what it should be.'),
+  scrub: scrubSchema.prefault({}).describe('Reading what is stored again, to notice what has changed.'),
   timeouts: timeouts.prefault({}).describe('How long upstreams may take.'),
   ingest: ingest.prefault({}).describe('How misses are fetched, verified and stored.'),
   look_ahead: lookAhead.prefault({}).describe('Fetching what the client will ask next.'),

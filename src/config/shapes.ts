@@ -18,14 +18,17 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-/** A checksum database that is passed through (`NAME[+HASH+KEY][ URL]`, as GOSUMDB has it). */
+/** A checksum database (`NAME[+HASH+KEY][ URL…]`, as GOSUMDB has it, with any number of addresses). */
 export interface SumdbEntry {
   readonly name: string;
   /** Verifier key in the note form `NAME+HASH+KEY`; undefined when only the name was given. */
   readonly verifierKey: string | undefined;
-  /** Base URL without a trailing slash; undefined for the database's own address. */
-  readonly url: string | undefined;
+  /** Base URLs without a trailing slash, asked in this order; none: the database's own address. */
+  readonly urls: readonly string[];
 }
+
+/** What `checksums.database` says. */
+export type ChecksumDatabase = SumdbEntry | 'off';
 
 const hostName = /^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})$/;
 
@@ -135,19 +138,34 @@ export function parsePercent(raw: string | number): Parsed<number> {
   return { value: percent / 100 };
 }
 
-/** `NAME`, `NAME URL`, `NAME+HASH+KEY`, `NAME+HASH+KEY URL`. See https://go.dev/ref/mod#environment-variables. */
+/** `NAME` or `NAME+HASH+KEY`, then any number of URLs. See https://go.dev/ref/mod#environment-variables. */
 export function parseSumdb(text: string): Parsed<SumdbEntry> {
-  const [key = '', address, ...more] = text.trim().split(/\s+/);
-  if (key === '' || more.length > 0) return { wrong: 'is not NAME[+HASH+KEY][ URL]' };
+  const [key = '', ...addresses] = text.trim().split(/\s+/);
   const [name = '', hash, ...keyParts] = key.split('+');
-  if (!/^[A-Za-z0-9_][A-Za-z0-9_.:/~-]*$/.test(name)) return { wrong: 'has no valid database name' };
+  if (!/^[A-Za-z0-9_][A-Za-z0-9_.:/~-]*$/.test(name)) return { wrong: 'is not NAME[+HASH+KEY][ URL]' };
   if (hash !== undefined) {
     const fault = verifierKeyFault(name, hash, keyParts.join('+'));
     if (fault !== undefined) return { wrong: fault };
   }
-  const url = address === undefined ? undefined : parseSumdbUrl(address);
-  if (url !== undefined && !('value' in url)) return url;
-  return { value: { name, verifierKey: hash === undefined ? undefined : key, url: url?.value } };
+  const urls: string[] = [];
+  for (const address of addresses) {
+    const url = parseSumdbUrl(address);
+    if (!('value' in url)) return url;
+    urls.push(url.value);
+  }
+  return { value: { name, verifierKey: hash === undefined ? undefined : key, urls } };
+}
+
+/** As `parseSumdb`, or `off`. Every database but the official one must come with its key. */
+export function parseChecksumDatabase(text: string): Parsed<ChecksumDatabase> {
+  if (text.trim() === 'off') return { value: 'off' };
+  const parsed = parseSumdb(text);
+  if (!('value' in parsed)) return parsed;
+  const { name, verifierKey } = parsed.value;
+  if (verifierKey === undefined && name !== 'sum.golang.org' && name !== 'sum.golang.google.cn') {
+    return { wrong: 'has no key', right: 'write NAME+HASH+KEY, as GOSUMDB has it' };
+  }
+  return parsed;
 }
 
 /** Checks a verifier key of golang.org/x/mod/sumdb/note: its hash is over name and key, so a typing error shows. */
@@ -177,4 +195,27 @@ function parseSumdbUrl(text: string): Parsed<string> {
 /** True for `localhost`, 127.0.0.0/8 and ::1 as they stand in a URL's host. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(host);
+}
+
+/** Local time of day, in minutes from midnight; `toMin` below `fromMin` goes over midnight. */
+export interface Hours {
+  readonly fromMin: number;
+  readonly toMin: number;
+}
+
+/** `HH:MM-HH:MM`. */
+export function parseHours(text: string): Parsed<Hours> {
+  const match = /^(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})$/.exec(text.trim());
+  if (match === null) return { wrong: 'is not HH:MM-HH:MM' };
+  const [fromHour, fromMinute, toHour, toMinute] = match.slice(1).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  if (fromMinute > 59 || toMinute > 59 || fromHour > 24 || toHour > 24) return { wrong: 'is no time of day' };
+  const [fromMin, toMin] = [fromHour * 60 + fromMinute, toHour * 60 + toMinute];
+  if (fromMin > 1440 || toMin > 1440) return { wrong: 'is no time of day' };
+  if (fromMin === toMin) return { wrong: 'is an empty time', right: 'leave the list empty for all day' };
+  return { value: { fromMin, toMin } };
 }

@@ -62,6 +62,11 @@ export function toConfig(parsed: ParsedConfig, secrets: readonly UpstreamSecrets
   return deepFreeze(build(parsed, secrets));
 }
 
+/** An entry may hold several, as GOPRIVATE does. */
+function splitPatterns(text: string): string[] {
+  return text.split(',').map((pattern) => pattern.trim());
+}
+
 function build(parsed: ParsedConfig, secrets: readonly UpstreamSecrets[]) {
   const {
     timeouts,
@@ -79,6 +84,9 @@ function build(parsed: ParsedConfig, secrets: readonly UpstreamSecrets[]) {
     breaker,
     retry,
     hedge,
+    checksums,
+    quarantine,
+    scrub,
   } = parsed;
   return {
     listen: parsed.listen,
@@ -86,8 +94,27 @@ function build(parsed: ParsedConfig, secrets: readonly UpstreamSecrets[]) {
     pathPrefix: parsed.path_prefix,
     /** Undefined: the machine's own Go settings decide. */
     upstreams: parsed.upstreams?.map((entry, index) => upstreamEntry(entry, secrets[index] ?? {})),
-    privatePatterns: parsed.private.flatMap((text) => text.split(',').map((pattern) => pattern.trim())),
+    privatePatterns: parsed.private.flatMap(splitPatterns),
     sumdbs: parsed.sumdb,
+    checksums: {
+      /** Undefined: the machine's GOSUMDB decides. */
+      database: checksums.database,
+      mode: checksums.mode,
+      require: checksums.require.flatMap(splitPatterns),
+      prefer: checksums.prefer.flatMap(splitPatterns),
+      off: checksums.off.flatMap(splitPatterns),
+      headers: checksums.headers,
+      privateLookup: checksums.private_lookup,
+    },
+    quarantine: { maxBytes: quarantine.max_size, maxEntries: quarantine.max_entries },
+    scrub: {
+      isEnabled: scrub.enabled,
+      /** A second; 0 for no limit. */
+      rateBytes: scrub.rate,
+      everyMs: scrub.every,
+      firstAfterMs: scrub.first_after,
+      hours: scrub.hours,
+    },
     timeouts: {
       connectMs: timeouts.connect,
       firstByteMs: timeouts.first_byte,

@@ -49,6 +49,16 @@ describe('a .info', () => {
     expect(attempt(() => checkInfo('x.y/z', 'master', info(named)).version)).toBe('bad_info');
   });
 
+  it("of a pseudo-version must have the commit's time, in whatever zone", () => {
+    const named = 'v0.0.0-20200101190405-abcdefabcdef';
+    expect(checkInfo('x.y/z', named, info(named)).immutable).toBe(true);
+    expect(checkInfo('x.y/z', named, bytes(`{"Version":"${named}"}`)).immutable).toBe(true);
+    const near = named.replace('0405', '0452');
+    expect(checkInfo('x.y/z', near, info(near)).immutable).toBe(true);
+    const later = named.replace('20200101', '20200103');
+    expect(attempt(() => checkInfo('x.y/z', later, info(later)).version)).toBe('bad_info');
+  });
+
   it('is refused when it is a page, not UTF-8, or larger than 64 KiB', () => {
     expect(attempt(() => parseInfo(bytes('\n<!DOCTYPE html><p>log in')).version)).toBe('html');
     expect(attempt(() => parseInfo(Buffer.from([0x7b, 0xff, 0x7d])).version)).toBe('bad_info');

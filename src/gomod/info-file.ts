@@ -10,7 +10,7 @@ import { looksLikeHtml } from './html.ts';
 import { quoteForMessage } from './invalid-request.ts';
 import { isRfc3339 } from './rfc3339.ts';
 import type { Version } from './types.ts';
-import { parseCanonicalVersion } from './version.ts';
+import { parseCanonicalVersion, pseudoVersionTimeMs } from './version.ts';
 
 /** Real ones are a few hundred bytes; `Origin` may add some. */
 export const maxInfoBytes = 64 * 1024;
@@ -67,8 +67,8 @@ export interface CheckedInfo {
 
 /**
  * Judges a .info against what was asked (`latest` for @latest). Asked for a version that is canonical and fits the
- * path, it must name that very one; a query's answer must name some version that fits. Throws ContentError
- * `bad_info` or `html`.
+ * path, it must name that very one, and a pseudo-version's Time must be near its timestamp; a query's answer must name
+ * some version that fits. Throws ContentError `bad_info` or `html`.
  */
 export function checkInfo(path: string, asked: string, bytes: Uint8Array): CheckedInfo {
   const info = parseInfo(bytes);
@@ -80,7 +80,19 @@ export function checkInfo(path: string, asked: string, bytes: Uint8Array): Check
   if (version === undefined) {
     throw badInfo(`names version ${quoteForMessage(info.version)}, which is none that ${path} can have`);
   }
-  return info.time === undefined ? { version, immutable } : { version, immutable, time: info.time };
+  if (info.time === undefined) return { version, immutable };
+  if (immutable) checkPseudoTime(version, info.time);
+  return { version, immutable, time: info.time };
+}
+
+/** Real ones differ by seconds where several modules are in one repository (docs/decisions/0022). */
+const pseudoTimeSlackMs = 86_400_000;
+
+/** A pseudo-version names its commit's time: the one thing in a .info that can be checked. */
+function checkPseudoTime(version: Version, time: string): void {
+  const namedMs = pseudoVersionTimeMs(version);
+  if (namedMs === undefined || Math.abs(Date.parse(time) - namedMs) < pseudoTimeSlackMs) return;
+  throw badInfo(`of ${version} has the Time ${time}, which is not the one in its version`);
 }
 
 /**

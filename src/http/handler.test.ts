@@ -66,6 +66,7 @@ async function serve(
     pathPrefix: '',
     idleWriteMs: 5_000,
     negativeMaxAgeS: () => 30,
+    provenance: () => 'proof',
     page: () => ({ status: 200, contentType: 'text/plain', body: 'page\n', headers: { 'x-more': 'yes' } }),
     onUnexpected: () => {},
     ...more,

@@ -15,6 +15,7 @@ import { bodyHeaders, etagOf, isPlainRequest } from './headers.ts';
 import { answerWithinMs, refusalOf } from './hop.ts';
 import { type HotCache, type HotEntry, type HotMark, maxTextBytes } from './hot-cache.ts';
 import { type ReplyDeps, sendReply } from './replies.ts';
+import { provenanceHeaders } from './provenance.ts';
 import { parseRoute, type Route } from './route.ts';
 
 export interface Page {
@@ -185,6 +186,7 @@ export class Handler {
           etag: etagOf(reply.sha256),
           lastModifiedMs: reply.lastModifiedMs,
           contentLength: reply.body.length,
+          more: provenanceHeaders(reply.provenance, this.#deps.provenance()),
         }),
         etag: etagOf(reply.sha256),
         lastModifiedMs: reply.lastModifiedMs,

@@ -30,6 +30,8 @@ export interface BodyHeaders {
   readonly etag: string | undefined;
   readonly lastModifiedMs: number | undefined;
   readonly contentLength: number | undefined;
+  /** Further pairs, as they are. Default: none. */
+  readonly more?: readonly string[] | undefined;
 }
 
 export function bodyHeaders(facts: BodyHeaders): string[] {
@@ -43,6 +45,7 @@ export function bodyHeaders(facts: BodyHeaders): string[] {
   if (facts.cache.kind === 'brief' && facts.cache.ageS !== undefined) {
     headers.push('Age', String(facts.cache.ageS));
   }
+  if (facts.more !== undefined) headers.push(...facts.more);
   return headers;
 }
 

@@ -37,6 +37,7 @@ h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}small{color:#57606a}
 <pre>${url}/MODULE/@v/list
 ${url}/MODULE/@v/VERSION.info | .mod | .zip
 ${url}/MODULE/@latest
+${url}/sumdb/DATABASE/supported | latest | lookup/… | tile/…
 /healthz  /readyz  /version</pre>
 <p><small>modferry ${escapeHtml(facts.version)}</small></p>
 </html>

@@ -8,12 +8,15 @@ import { isNotModified, resolveRange } from './conditional.ts';
 import type { Exchange } from './exchange.ts';
 import { bodyHeaders, etagOf } from './headers.ts';
 import { headerOf } from './hop.ts';
+import { type ProvenanceSetting, provenanceHeaders } from './provenance.ts';
 import { type ReadAt, sendFrom } from './send.ts';
 
 export interface ReplyDeps {
   readonly pool: BufferPool;
   /** A client that takes no byte for this long is cut off. */
   readonly idleWriteMs: number;
+  /** How much of an artifact's provenance answers tell. */
+  provenance(): ProvenanceSetting;
 }
 
 /** Gives back what the reply holds, however it ends. `signal` ends waiting for a body that is still arriving. */
@@ -78,7 +81,8 @@ function sendBytes(exchange: Exchange, reply: BytesReply, deps: ReplyDeps): void
   const { request, response } = exchange;
   const etag = etagOf(reply.sha256);
   const validators = { etag, lastModifiedMs: reply.lastModifiedMs };
-  const facts = { ...reply, ...validators };
+  const more = provenanceHeaders(reply.provenance, deps.provenance());
+  const facts = { ...reply, ...validators, more };
   if (notModified(exchange, facts)) return;
   const range = resolveRange(
     request.headers.range,
@@ -107,7 +111,7 @@ function sendBytes(exchange: Exchange, reply: BytesReply, deps: ReplyDeps): void
 async function sendRanged(
   exchange: Exchange,
   reply: Reply,
-  { pool, idleWriteMs }: ReplyDeps,
+  { pool, idleWriteMs, provenance }: ReplyDeps,
   body: {
     sizeBytes: number | undefined;
     sha256: string | undefined;
@@ -122,6 +126,7 @@ async function sendRanged(
     cache: reply.cache,
     etag,
     lastModifiedMs: body.lastModifiedMs,
+    more: provenanceHeaders(reply.provenance, provenance()),
   };
   if (etag !== undefined && notModified(exchange, { ...facts, etag })) return;
   let start = 0;
@@ -175,6 +180,7 @@ function notModified(
     lastModifiedMs: number | undefined;
     cache: Reply['cache'];
     contentType: Reply['contentType'];
+    more: readonly string[];
   },
 ): boolean {
   const { request, response } = exchange;

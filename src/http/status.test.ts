@@ -20,6 +20,7 @@ describe('answerFor', () => {
     ['disk_full', 503],
     ['overload', 503],
     ['not_fetched', 404],
+    ['forbidden', 403],
   ] as [FailureKind, number][])('maps %s to %i', (kind, status) => {
     expect(answerFor(new SourcesFailure(kind, 'x'), 30).status).toBe(status);
   });

@@ -30,6 +30,9 @@ const statusOf: Record<FailureKind, number> = {
   overload: 503,
   cancelled: 503,
   not_fetched: 404,
+  forbidden: 403,
+  mismatch: 403,
+  unproven: 503,
 };
 
 const causeOf: Partial<Record<FailureKind, AnswerCause>> = {
@@ -39,8 +42,12 @@ const causeOf: Partial<Record<FailureKind, AnswerCause>> = {
   unavailable: 'sources',
   disk_full: 'disk',
   overload: 'overload',
+  unproven: 'sources',
   cancelled: 'draining',
 };
+
+/** Asking again within seconds would bring the same. */
+const slowlyMended: ReadonlySet<FailureKind> = new Set(['disk_full', 'unproven']);
 
 const maxLines = 8;
 const maxTextBytes = 650;
@@ -79,7 +86,7 @@ function sourcesAnswer(failure: SourcesFailure, negativeMaxAgeS: number): ErrorA
   const headers: Record<string, string> = { ...noStore };
   const cacheable = failure.isAbsence && !failure.partial && failure.outcomes.length > 0;
   if (cacheable) headers['cache-control'] = `public, max-age=${negativeMaxAgeS}`;
-  if (status === 503) headers['retry-after'] = failure.code === 'disk_full' ? '10' : '2';
+  if (status === 503) headers['retry-after'] = slowlyMended.has(failure.code) ? '10' : '2';
   const cause = failure.code === 'timeout' && failure.isTooLate ? 'deadline' : causeOf[failure.code];
   const text = textOf(failure);
   return {

@@ -5,6 +5,7 @@
  */
 import { raceAbort } from '../lib/abort.ts';
 import { Notice } from '../lib/notice.ts';
+import type { Trust } from '../store/store.ts';
 import { UpstreamError } from '../upstream/types.ts';
 import { sameBytes } from './same-bytes.ts';
 import type { Sink } from './sink.ts';
@@ -14,6 +15,7 @@ export interface VerifiedZip {
   readonly sizeBytes: number;
   readonly sha256: string;
   readonly h1: string;
+  readonly trust: Trust;
   readonly source: string;
   readonly verifiedAtMs: number;
   /** The whole file, where it is small or several wait for it. */

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { judgeOff } from '../checksums/test-judges.ts';
 import type { ArtifactKey, ModulePath } from '../gomod/types.ts';
 import { EventBus } from '../lib/event-bus.ts';
 import { FakeClock } from '../lib/fake-clock.ts';
@@ -21,6 +22,7 @@ async function setUp() {
     clock,
     store,
     verifier: {} as ZipVerifier,
+    judge: judgeOff,
     events: new EventBus(),
     options: () => ({
       holdMs: 2_000,

@@ -2,6 +2,8 @@
  * A miss: finds or starts the one fill of an artifact, and publishes what was verified. Who may ask what of whom
  * is decided above (`proxy/`); how to reach a source is decided below (`upstream/`).
  */
+
+import type { HashedKey, Judge } from '../checksums/types.ts';
 import { escapePath } from '../gomod/module-path.ts';
 import type { ArtifactKey, ModulePath } from '../gomod/types.ts';
 import { escapeVersion } from '../gomod/version.ts';
@@ -16,10 +18,13 @@ import type { AnswerClass } from '../upstream/types.ts';
 import { Walk } from '../upstream/walk.ts';
 import type { ZipVerifier } from '../zip/verify-pool.ts';
 import { ZipStreamCheck } from '../zip/zip-stream-check.ts';
+import type { ZipTarget } from '../zip/zip-types.ts';
 import { Admission } from './admission.ts';
 import type { Follower } from './follower.ts';
 import { PassThrough } from './pass-through.ts';
 import { planWithout } from './plan-without.ts';
+import { provenJudge } from './proven-judge.ts';
+import { Proving } from './proving.ts';
 import { Publisher } from './publisher.ts';
 import { openSafeSink } from './safe-sink.ts';
 import { MemoryBudget } from './sink.ts';
@@ -32,6 +37,8 @@ export interface IngestDeps {
   readonly clock: Clock;
   readonly store: Store;
   readonly verifier: ZipVerifier;
+  /** What .mod and .zip must be. */
+  readonly judge: Judge;
   readonly events: EventBus<IngestEvents>;
   options(): IngestOptions;
   /** How a request for this module goes over the sources; private names see private sources only (ruling 3). */
@@ -74,7 +81,10 @@ export class Ingest {
     this.#admission = new Admission(deps);
     this.#memory = new MemoryBudget(deps.options().passThroughMemoryBytes);
     this.#publisher = new Publisher(deps.store, deps.events);
-    this.#unsubscribe = deps.store.onPurge((event) => this.cancelMatching(event.path, event.version));
+    this.#unsubscribe = deps.store.onPurge(({ path, version, ext }) => {
+      // One file was taken out because it was bad: a fill under way is what brings a good one.
+      if (ext === undefined) this.cancelMatching(path, version);
+    });
   }
 
   /** Fills of client requests that wait for their place. */
@@ -150,22 +160,28 @@ export class Ingest {
     const { clock, events } = this.#deps;
     const startedAtMs = clock.monotonic();
     const walk = this.#openWalk(key, asker.signal, asker);
+    const proving = this.#openProving({ ...key, ext: 'zip' }, asker.signal, asker);
     const body = new PassThrough({
       walk,
       clock,
       pace: options,
       tailBytes,
       limitBytes: limits.zipBytes,
-      newJudge: () =>
-        new ZipStreamCheck({
-          path: key.path,
-          version: key.version,
-          limits: { zipBytes: limits.zipBytes, inflatedBytes: limits.inflatedBytes },
-        }),
-      failure: () => this.#failure(key, walk),
+      newJudge: (answer) =>
+        provenJudge(
+          new ZipStreamCheck({
+            path: key.path,
+            version: key.version,
+            limits: { zipBytes: limits.zipBytes, inflatedBytes: limits.inflatedBytes },
+          }),
+          proving,
+          answer,
+        ),
+      failure: async () => proving.verdict(walk.outcomes) ?? (await this.#failure(key, walk)),
       onRefused: (source, reason) => events.emit('refused', { key, source, reason }),
       onClose: () => {
         release();
+        proving.close();
         const source = body.isProven ? body.source : undefined;
         const tookMs = clock.monotonic() - startedAtMs;
         events.emit('fetched', { key, source, outcomes: walk.outcomes, tookMs });
@@ -224,6 +240,7 @@ export class Ingest {
       const { clock, events } = this.#deps;
       const file = await fetchSmall({
         key,
+        proving: key.ext === 'mod' ? this.#openProving({ ...key, ext: 'mod' }, signal, asker) : undefined,
         walk: this.#openWalk(key, signal, asker),
         signal,
         clock,
@@ -258,6 +275,11 @@ export class Ingest {
     const options = this.#deps.options();
     let release: (() => void) | undefined;
     let releaseClaim: (() => Promise<void>) | undefined;
+    const target: ZipTarget = {
+      path: key.path,
+      version: key.version,
+      limits: { zipBytes: options.limits.zipBytes, inflatedBytes: options.limits.inflatedBytes },
+    };
     const deadlineAtMs: Deadline = () => fill.deadlineAtMs;
     const fill = new ZipFill(key, {
       clock,
@@ -280,17 +302,9 @@ export class Ingest {
           budget: this.#memory,
           onDiskFull: (reason) => events.emit('passedThrough', { key, reason }),
         }),
-      verify: (input, signal) =>
-        verifier.verify({
-          ...input,
-          path: key.path,
-          version: key.version,
-          limits: {
-            zipBytes: options.limits.zipBytes,
-            inflatedBytes: options.limits.inflatedBytes,
-          },
-          signal,
-        }),
+      verify: (input, signal) => verifier.verify({ ...input, ...target, extraRules: 'report', signal }),
+      openStream: (staged) => verifier.openStream(target, staged),
+      openProving: (signal) => this.#openProving({ ...key, ext: 'zip' }, signal, asker),
       publish: (sink, zip) => this.#publisher.zip(key, sink, zip, asker.background === true),
       failure: (walk) => this.#failure(key, walk),
       onRefused: (source, reason) => events.emit('refused', { key, source, reason }),
@@ -321,6 +335,15 @@ export class Ingest {
       ...(asker.via === undefined ? {} : { via: asker.via }),
       deadlineAtMs: asker.deadlineAtMs,
     });
+  }
+
+  #openProving(key: HashedKey, signal: AbortSignal, asker: Asker): Proving {
+    const { judge, clock, events, store } = this.#deps;
+    const { requestId, via, background } = asker;
+    return new Proving(
+      { key, judge, clock, events, quarantine: store.quarantine },
+      { signal, requestId, via, background },
+    );
   }
 
   async #failure(key: ArtifactKey, { outcomes }: Pick<Walk, 'outcomes'>): Promise<SourcesFailure> {

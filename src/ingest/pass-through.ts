@@ -4,10 +4,10 @@
  */
 import type { Clock } from '../lib/clock.ts';
 import { ModferryError, messageOf } from '../lib/errors.ts';
-import { type UpstreamAnswer, UpstreamError } from '../upstream/types.ts';
+import { type UpstreamAnswer, UpstreamError, type UpstreamErrorCode } from '../upstream/types.ts';
 import type { Walk } from '../upstream/walk.ts';
 import { BodyPace, type PaceLimits } from './body-pace.ts';
-import type { SourcesFailure } from './types.ts';
+import { SourcesFailure } from './types.ts';
 
 /** The incremental judge of a zip: takes bytes as they come, throws as soon as they cannot be right. */
 export interface StreamJudge {
@@ -24,7 +24,7 @@ export interface PassThroughDeps {
   readonly pace: PaceLimits;
   readonly tailBytes: number;
   readonly limitBytes: number;
-  newJudge(): StreamJudge;
+  newJudge(answer: UpstreamAnswer): StreamJudge;
   failure(walk: Walk): Promise<SourcesFailure>;
   onRefused(source: string, reason: string): void;
   /** Gives back the place among the fetches. */
@@ -82,6 +82,8 @@ export class PassThrough {
       } catch (error) {
         const reason = messageOf(error);
         this.#refuse(error, reason);
+        // No fault of the source, and no other one could do better.
+        if (error instanceof SourcesFailure) throw error;
         this.#deps.onRefused(answer.upstream, reason);
       }
     }
@@ -130,7 +132,7 @@ export class PassThrough {
     const { clock, pace } = this.#deps;
     this.#answer = answer;
     this.#pace = new BodyPace(answer, clock, pace);
-    this.#judge = this.#deps.newJudge();
+    this.#judge = this.#deps.newJudge(answer);
     this.#held = [];
     this.#heldBytes = 0;
     this.#receivedBytes = 0;
@@ -202,6 +204,11 @@ export class PassThrough {
     this.#judge?.close();
     const answer = this.#answer;
     if (answer === undefined) return;
-    this.#deps.walk.refuse(answer, error instanceof UpstreamError ? error.code : 'refused', reason);
+    this.#deps.walk.refuse(answer, codeOf(error), reason);
   }
+}
+
+function codeOf(error: unknown): UpstreamErrorCode {
+  if (error instanceof SourcesFailure) return 'aborted';
+  return error instanceof UpstreamError ? error.code : 'refused';
 }

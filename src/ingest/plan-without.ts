@@ -1,5 +1,6 @@
 /** The plan of a question for help, in the middle of a zip that comes too slowly. */
 import type { Plan } from '../upstream/plan.ts';
+import { replan } from '../upstream/replan.ts';
 import type { Upstream } from '../upstream/types.ts';
 
 /**
@@ -12,18 +13,5 @@ export function planWithout(plan: Plan, names: ReadonlySet<string>): Plan {
     if (!names.has(upstream.name)) upstreams.push(upstream);
     else if (upstream.stopsOnError) break;
   }
-  return {
-    upstreams,
-    reserve: [],
-    skipped: plan.skipped,
-    lastHopeMs: plan.lastHopeMs,
-    patienceMs: (upstream) => plan.patienceMs(upstream),
-    hedgeMs: (upstream) => plan.hedgeMs(upstream),
-    takeHedge: () => plan.takeHedge(),
-    takeRepeat: (upstream, nth, error) => plan.takeRepeat(upstream, nth, error),
-    isWaitedFor: (upstream) => plan.isWaitedFor(upstream),
-    isDoubtful: (upstream) => plan.isDoubtful?.(upstream) === true,
-    levelOf: (upstream) => plan.levelOf?.(upstream),
-    onLost: (listener) => plan.onLost?.(listener) ?? (() => {}),
-  };
+  return replan(plan, upstreams, []);
 }

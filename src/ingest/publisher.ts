@@ -2,7 +2,7 @@
 import type { ArtifactKey } from '../gomod/types.ts';
 import { errnoOf, ModferryError, messageOf } from '../lib/errors.ts';
 import type { EventBus } from '../lib/event-bus.ts';
-import type { PublishFacts, Store } from '../store/store.ts';
+import type { PublishFacts, Store, Trust } from '../store/store.ts';
 import { goModHash } from './go-mod-hash.ts';
 import type { VerifiedZip } from './growing-body.ts';
 import { isDiskFull } from './safe-sink.ts';
@@ -16,6 +16,7 @@ interface Origin {
   readonly source: string;
   readonly sizeBytes: number;
   readonly byLookAhead: boolean;
+  readonly trust: Trust;
 }
 
 export class Publisher {
@@ -52,10 +53,10 @@ export class Publisher {
   async zip(key: ArtifactKey, sink: Sink, zip: VerifiedZip, byLookAhead: boolean): Promise<void> {
     const { staged } = sink;
     if (staged === undefined) return;
-    const { sha256, h1, source, sizeBytes } = zip;
+    const { sha256, h1, source, sizeBytes, trust } = zip;
     const running = staged
-      .publish({ sha256, h1, source })
-      .then((result) => this.#report(key, result, { source, sizeBytes, byLookAhead }))
+      .publish({ sha256, h1, source, ...trust })
+      .then((result) => this.#report(key, result, { source, sizeBytes, byLookAhead, trust }))
       .catch((error: unknown) => this.#failed(key, error))
       .finally(() => this.#running.delete(running));
     this.#running.add(running);
@@ -67,9 +68,10 @@ export class Publisher {
     try {
       staged = await this.#store.stage(key);
       await staged.write([file.body]);
-      const { sha256, source, body } = file;
-      const facts: PublishFacts = { sha256, source, ...(key.ext === 'mod' ? { h1: goModHash(body) } : {}) };
-      this.#report(key, await staged.publish(facts), { source, sizeBytes: body.length, byLookAhead });
+      const { sha256, source, body, trust } = file;
+      const h1 = key.ext === 'mod' ? { h1: goModHash(body) } : {};
+      const facts: PublishFacts = { sha256, source, ...h1, ...trust };
+      this.#report(key, await staged.publish(facts), { source, sizeBytes: body.length, byLookAhead, trust });
     } catch (error) {
       this.#failed(key, error);
     } finally {
@@ -78,12 +80,12 @@ export class Publisher {
   }
 
   #report(key: ArtifactKey, result: PublishResult, origin: Origin): void {
-    const { source, sizeBytes, byLookAhead } = origin;
+    const { source } = origin;
     if (result.outcome === 'conflict') {
       const { record, offered } = result;
       this.#events.emit('conflict', { key, storedSha256: record.sha256, offeredSha256: offered, source });
     } else {
-      this.#events.emit('published', { key, sizeBytes, source, byLookAhead });
+      this.#events.emit('published', { key, ...origin });
     }
   }
 

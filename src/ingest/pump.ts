@@ -15,6 +15,8 @@ export interface PumpOptions {
   /** A body longer than this is refused by `onTooLong`, which throws. */
   readonly limitBytes: number;
   readonly onTooLong: () => never;
+  /** Called with each chunk that comes; what it throws ends the body. */
+  readonly onChunk?: (() => void) | undefined;
   /** Called after each batch is readable from the sink. */
   readonly onProgress: () => void;
 }
@@ -58,6 +60,7 @@ export async function pump(options: PumpOptions): Promise<number> {
   async function receive(): Promise<void> {
     for await (const chunk of body) {
       if (writeError !== undefined) throw asError(writeError);
+      options.onChunk?.();
       total += chunk.byteLength;
       if (total > options.limitBytes) options.onTooLong();
       hash.update(chunk);

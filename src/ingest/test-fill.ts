@@ -5,6 +5,7 @@ import { ModferryError } from '../lib/errors.ts';
 import type { Follower } from './follower.ts';
 import type { TakeOver } from './relay-body.ts';
 import { MemorySink } from './sink.ts';
+import { testProving } from './test-proving.ts';
 import { FedUpstream, fedWalk } from './test-source.ts';
 import { SourcesFailure } from './types.ts';
 import { ZipFill, type ZipFillDeps } from './zip-fill.ts';
@@ -59,6 +60,7 @@ export function startFill(names: string, overrides: Partial<ZipFillDeps> = {}) {
       if (!bytes.equals(file) && !bytes.equals(other)) throw new ZipError('bad_crc', 'bad CRC');
       return { h1: 'h1:x' };
     },
+    openProving: (signal) => testProving({ key, clock }, signal),
     publish: async () => {},
     claim: async () => 'ours',
     failure: async (failed) => new SourcesFailure('failed', 'no source', failed.outcomes),

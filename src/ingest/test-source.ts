@@ -15,6 +15,7 @@ export interface HeadFacts {
   readonly offset?: number;
   readonly totalBytes?: number | undefined;
   readonly etag?: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 type Item = Buffer | Error | 'end';
@@ -61,6 +62,11 @@ export class FedUpstream implements Upstream {
     return this;
   }
 
+  /** Refuses the question that is open. */
+  fail(code: UpstreamErrorCode): void {
+    this.#open?.reject(new UpstreamError(this.name, code, `says ${code}`));
+  }
+
   /** The same for the next question to come. */
   willSay(facts: HeadFacts, ...items: Item[]): this {
     this.#said.push(() => this.say(facts, ...items));
@@ -105,13 +111,14 @@ export class FedUpstream implements Upstream {
         else yield next;
       }
     }
-    const { contentLength, offset = 0, totalBytes = contentLength, etag } = facts;
+    const { contentLength, offset = 0, totalBytes = contentLength, etag, headers } = facts;
     return {
       upstream: this.name,
       contentLength,
       offset,
       totalBytes,
       contentType: 'application/zip',
+      headers,
       etag,
       lastModified: undefined,
       firstByteMs: 1,

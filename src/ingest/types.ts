@@ -4,6 +4,8 @@
  */
 import type { ArtifactKey, ModulePath } from '../gomod/types.ts';
 import { ModferryError } from '../lib/errors.ts';
+import type { Evidence } from '../store/quarantine.ts';
+import type { Trust } from '../store/store.ts';
 import type { SourceOutcome } from '../upstream/types.ts';
 
 export interface IngestOptions {
@@ -42,7 +44,13 @@ export type FailureKind =
   | 'disk_full'
   | 'overload'
   | 'cancelled'
-  | 'not_fetched';
+  | 'not_fetched'
+  /** A rule of this server says no. */
+  | 'forbidden'
+  /** Every source that has it has something else than the checksum database says (ruling 9). */
+  | 'mismatch'
+  /** Nothing proves it, and it may not be published without (mode `require`). */
+  | 'unproven';
 
 export class SourcesFailure extends ModferryError<FailureKind> {
   readonly outcomes: readonly SourceOutcome[];
@@ -72,7 +80,11 @@ export class SourcesFailure extends ModferryError<FailureKind> {
 
 export interface IngestEvents {
   /** Durable and visible. */
-  published: { key: ArtifactKey; sizeBytes: number; source: string; byLookAhead: boolean };
+  published: { key: ArtifactKey; sizeBytes: number; source: string; byLookAhead: boolean; trust: Trust };
+  /** A source's content is not what was expected; it went to quarantine where that was possible. */
+  mismatch: Evidence & { readonly quarantineId: string | undefined };
+  /** Another source's content was right, in the same request. */
+  healed: { key: ArtifactKey; from: readonly string[]; source: string };
   /** Another process published other bytes under this name first (ruling 13); theirs stay. */
   conflict: { key: ArtifactKey; storedSha256: string; offeredSha256: string; source: string };
   /** A source's bytes were refused. */

@@ -13,6 +13,7 @@ import {
 } from '../upstream/types.ts';
 import type { Follower } from './follower.ts';
 import { MemorySink } from './sink.ts';
+import { testProving } from './test-proving.ts';
 import { fedWalk } from './test-source.ts';
 import { SourcesFailure } from './types.ts';
 import { ZipFill } from './zip-fill.ts';
@@ -184,6 +185,7 @@ describe('whatever sources do in the middle of a zip', () => {
             if (bytes.equals(files.one) || bytes.equals(files.two)) return { h1: 'h1:x' };
             throw new ZipError('bad_crc', 'bad CRC');
           },
+          openProving: (signal) => testProving({ key, clock }, signal),
           publish: async () => {},
           claim: async () => 'ours',
           failure: async (failed) => new SourcesFailure('failed', 'no source', failed.outcomes),

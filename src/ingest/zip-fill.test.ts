@@ -5,6 +5,7 @@ import { ModferryError } from '../lib/errors.ts';
 import { type UpstreamAnswer, UpstreamError } from '../upstream/types.ts';
 import type { Walk } from '../upstream/walk.ts';
 import { MemorySink } from './sink.ts';
+import { testProving } from './test-proving.ts';
 import { SourcesFailure } from './types.ts';
 import { ZipFill, type ZipFillDeps } from './zip-fill.ts';
 
@@ -98,6 +99,7 @@ function start(
     accept: () => true,
     openSink: async () => new MemorySink(1_000_000, () => {}),
     verify: async () => ({ h1: 'h1:x' }),
+    openProving: (signal) => testProving({ key, clock }, signal),
     publish: async (_sink, zip) => {
       published.push(zip.sha256);
     },

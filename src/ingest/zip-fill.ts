@@ -10,12 +10,14 @@ import { ModferryError, messageOf } from '../lib/errors.ts';
 import { SharedWork } from '../lib/shared-work.ts';
 import { type SourceOutcome, type UpstreamAnswer, UpstreamError } from '../upstream/types.ts';
 import type { Walk } from '../upstream/walk.ts';
+import type { StagedPart, ZipStream } from '../zip/stream-feed.ts';
 import { Follower } from './follower.ts';
 import { type FillOutcome, GrowingBody, type VerifiedZip } from './growing-body.ts';
+import { MismatchError, type Proving } from './proving.ts';
 import { JoinError, RelayBody, Restart, type TakeOver } from './relay-body.ts';
 import type { Sink } from './sink.ts';
 import { type FailureKind, type IngestEvents, type IngestOptions, SourcesFailure } from './types.ts';
-import { fetchZip } from './zip-attempt.ts';
+import { fetchZip, type ZipVerdict } from './zip-attempt.ts';
 import { ZipSources } from './zip-sources.ts';
 
 export interface ZipFillDeps {
@@ -25,7 +27,11 @@ export interface ZipFillDeps {
   openWalk(signal: AbortSignal, without?: ReadonlySet<string>): Walk;
   /** Rejects with StoreError `disk_full` when neither disk nor memory takes a body of this length. */
   openSink(capacityBytes: number): Promise<Sink>;
-  verify(input: { file: string } | { buffer: Buffer }, signal: AbortSignal): Promise<{ h1: string }>;
+  verify(input: { file: string } | { buffer: Buffer }, signal: AbortSignal): Promise<ZipVerdict>;
+  /** See `ZipAttempt`. */
+  openStream?(staged: () => StagedPart | undefined): ZipStream;
+  /** Called once, when the fetch begins; closed here. */
+  openProving(signal: AbortSignal): Proving;
   /** Durable publication; called once, after verification; the sink stays readable until `close`. */
   publish(sink: Sink, zip: VerifiedZip): Promise<void>;
   /** Another process fills it or has filled it: `stored` means look in the store again. */
@@ -132,14 +138,17 @@ export class ZipFill {
 
   async #run(signal: AbortSignal): Promise<FillOutcome> {
     let sources: ZipSources | undefined;
+    let proving: Proving | undefined;
     try {
       if ((await this.#deps.claim(signal)) === 'stored') return 'stored';
+      proving = this.#deps.openProving(signal);
       sources = new ZipSources(
         this.#deps.openWalk(signal),
         (without) => this.#deps.openWalk(signal, without),
         (source, reason) => this.#deps.onRefused(source, reason),
       );
-      const zip = await this.#fetch(sources, signal);
+      const zip = await this.#fetch(sources, proving, signal);
+      proving.settled(zip.source);
       if (this.#body.sink !== undefined) {
         this.#publishing = this.#deps.publish(this.#body.sink, zip).catch(() => {});
       }
@@ -154,20 +163,28 @@ export class ZipFill {
       }
       throw error instanceof SourcesFailure ? error : internalFailure(error, sources?.outcomes);
     } finally {
+      proving?.close();
       sources?.close();
     }
   }
 
   /** Source after source, until a file is verified. */
-  async #fetch(sources: ZipSources, signal: AbortSignal): Promise<VerifiedZip> {
+  async #fetch(sources: ZipSources, proving: Proving, signal: AbortSignal): Promise<VerifiedZip> {
     const startedAtMs = this.#deps.clock.monotonic();
     let source: string | undefined;
     try {
       let answer = await sources.next();
       for (;;) {
-        if (answer === undefined) throw await this.#deps.failure(sources);
+        if (answer === undefined) {
+          throw proving.verdict(sources.outcomes) ?? (await this.#deps.failure(sources));
+        }
         this.#tellRestart(answer);
-        const result: VerifiedZip | Restart | undefined = await this.#attempt(sources, answer, signal);
+        const result: VerifiedZip | Restart | undefined = await this.#attempt(
+          sources,
+          answer,
+          proving,
+          signal,
+        );
         if (result !== undefined && !(result instanceof Restart)) {
           source = result.source;
           return result;
@@ -184,6 +201,7 @@ export class ZipFill {
   async #attempt(
     sources: ZipSources,
     answer: UpstreamAnswer,
+    proving: Proving,
     signal: AbortSignal,
   ): Promise<VerifiedZip | Restart | undefined> {
     const { options, clock } = this.#deps;
@@ -194,7 +212,7 @@ export class ZipFill {
       sources.refuse(answer, 'too_large', reason);
       return undefined;
     }
-    const sink = await this.#openSink(answer, declaredBytes ?? limitBytes);
+    const sink = await this.#openSink(answer, proving, declaredBytes ?? limitBytes);
     this.#body.begin(sink, declaredBytes);
     const relay = new RelayBody(answer, {
       sources,
@@ -210,8 +228,12 @@ export class ZipFill {
         sink,
         declaredBytes,
         limitBytes,
+        onChunk: () => proving.throwIfBlocked(),
         onProgress: (receivedBytes) => this.#body.advance(receivedBytes),
         verify: (input) => this.#deps.verify(input, signal),
+        openStream: (staged) => this.#deps.openStream?.(staged),
+        signal,
+        prove: (found, bytes) => proving.judge(found, bytes),
         isShared: (sizeBytes) => this.#followers >= 2 && sizeBytes <= this.#deps.shareInMemoryBytes,
         now: () => clock.now(),
       });
@@ -222,8 +244,9 @@ export class ZipFill {
     }
   }
 
-  async #openSink(answer: UpstreamAnswer, capacityBytes: number): Promise<Sink> {
+  async #openSink(answer: UpstreamAnswer, proving: Proving, capacityBytes: number): Promise<Sink> {
     try {
+      proving.throwIfBlocked();
       if (!this.#deps.accept(answer.contentLength)) {
         throw new SourcesFailure('not_fetched', 'too large to be fetched ahead');
       }
@@ -286,7 +309,7 @@ export class ZipFill {
 
 /** A fault of the source moves the walk on; a fault of ours (disk, worker) ends the fill. */
 function isSourceFault(error: unknown): boolean {
-  if (error instanceof JoinError) return true;
+  if (error instanceof JoinError || error instanceof MismatchError) return true;
   if (error instanceof UpstreamError) return error.code !== 'aborted';
   return error instanceof ModferryError && error.name === 'ZipError' && !error.code.startsWith('verifier_');
 }

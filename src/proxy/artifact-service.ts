@@ -4,16 +4,25 @@
  */
 import { createHash } from 'node:crypto';
 import type { ArtifactKey, ModulePath, Version } from '../gomod/types.ts';
+import type { VerifiedZip } from '../ingest/growing-body.ts';
 import { type Asker, type Ingest, nameOf } from '../ingest/ingest.ts';
 import { SourcesFailure } from '../ingest/types.ts';
 import { ModferryError } from '../lib/errors.ts';
 import type { Store } from '../store/store.ts';
+import { storeError } from '../store/store-error.ts';
 import type { ListService } from './list-service.ts';
 import type { LookAhead } from './look-ahead.ts';
 import type { NegativeCache } from './negative-cache.ts';
-import type { CachePolicy, FreshnessOptions, Reply, RequestContext } from './types.ts';
+import type {
+  BytesReply,
+  CachePolicy,
+  FreshnessOptions,
+  Provenance,
+  Reply,
+  RequestContext,
+} from './types.ts';
 import { notStored } from './without-sources.ts';
-import type { ZipMemory } from './zip-memory.ts';
+import { provenanceOf, type ZipInMemory, type ZipMemory } from './zip-memory.ts';
 
 export interface ArtifactDeps {
   readonly ingest: Ingest;
@@ -62,10 +71,10 @@ export class ArtifactService {
         if (key.ext === 'info' && !storedOnly) lookAhead.afterInfo(key.path, key.version);
         return stored;
       }
-      if (storedOnly) throw notStored(name, isOffline);
+      if (storedOnly) throw await this.#orSuspect(key, notStored(name, isOffline));
       const negative = negatives.get(name, context.revalidate);
       if (negative !== undefined) throw negative;
-      this.#deps.requireSources(key.path);
+      await this.#requireSources(key);
       try {
         const reply =
           key.ext === 'zip'
@@ -85,8 +94,9 @@ export class ArtifactService {
           error instanceof SourcesFailure && (error.code === 'cancelled' || error.code === 'not_fetched');
         if (stopped && !context.signal.aborted && round + 1 < maxRounds) continue;
         if (rotten !== undefined) throw rotten;
-        if (error instanceof SourcesFailure) await this.#remember(key, name, error);
-        throw error;
+        const failure = error instanceof SourcesFailure ? await this.#orSuspect(key, error) : error;
+        if (failure instanceof SourcesFailure) await this.#remember(key, name, failure);
+        throw failure;
       }
     }
     throw new SourcesFailure('overload', `${name}: the store changes too often; ask again`);
@@ -99,11 +109,33 @@ export class ArtifactService {
     throw new TypeError('a small artifact is always ready bytes');
   }
 
+  /**
+   * What was stored and had to be taken out is not absent (ruling 9): our copy was damaged, or it was other than
+   * proven. Looked up only where the client would be sent elsewhere.
+   */
+  async #orSuspect(key: ArtifactKey, failure: SourcesFailure): Promise<SourcesFailure | ModferryError> {
+    if (!failure.isAbsence && failure.code !== 'not_fetched') return failure;
+    const suspects = await this.#deps.store.quarantine.of(key).catch(() => []);
+    const own = suspects.find(({ source }) => source === 'store');
+    if (own === undefined) return failure;
+    const what = `${nameOf(key)}: our copy is in quarantine as ${own.id}: ${own.reason}`;
+    if (own.cause !== 'rotten') return new SourcesFailure('mismatch', what, failure.outcomes);
+    return storeError('rotten', `${what}; no source has a good one`);
+  }
+
+  async #requireSources(key: ArtifactKey): Promise<void> {
+    try {
+      this.#deps.requireSources(key.path);
+    } catch (error) {
+      throw error instanceof SourcesFailure ? await this.#orSuspect(key, error) : error;
+    }
+  }
+
   async #stored(key: ArtifactKey, name: string): Promise<Reply | undefined> {
     const { store, zips } = this.#deps;
     if (key.ext === 'zip') {
       const zip = zips.get(name);
-      if (zip !== undefined) return zipReply(zip.body, zip.sha256, zip.modifiedAtMs, 'store');
+      if (zip !== undefined) return zipReply(zip, 'store');
     }
     const file = await store.open(key);
     if (file === undefined) return undefined;
@@ -111,12 +143,18 @@ export class ArtifactService {
     try {
       if (key.ext === 'zip') {
         const zip = await zips.asked(name, file);
-        if (zip !== undefined) return zipReply(zip.body, zip.sha256, zip.modifiedAtMs, 'store');
+        if (zip !== undefined) return zipReply(zip, 'store');
         keepOpen = true;
-        return { kind: 'file', file, contentType: 'zip', cache: immutable, source: 'store' };
+        const provenance = provenanceOf(file.record);
+        return { kind: 'file', file, contentType: 'zip', cache: immutable, source: 'store', provenance };
       }
       const body = await file.readAll();
-      return smallReply(key.ext, body, file.record.sha256, file.record.modifiedAtMs, 'store', true);
+      const { sha256, modifiedAtMs } = file.record;
+      return {
+        ...smallReply(key.ext, { body, sha256, modifiedAtMs, provenance: provenanceOf(file.record) }),
+        source: 'store',
+        keep: true,
+      };
     } finally {
       if (!keepOpen) await file.close();
     }
@@ -135,7 +173,7 @@ export class ArtifactService {
     if (file === 'stored') return undefined;
     if (key.ext === 'info') lookAhead.afterInfo(key.path, key.version);
     else lookAhead.afterMod(key.path, file.body);
-    return smallReply(key.ext, file.body, file.sha256, file.verifiedAtMs, `upstream:${file.source}`, false);
+    return { ...smallReply(key.ext, fresh(file, file.body)), source: `upstream:${file.source}` };
   }
 
   async #zip(key: ArtifactKey, context: RequestContext): Promise<Reply | undefined> {
@@ -149,15 +187,9 @@ export class ArtifactService {
       const { verified } = opened;
       if (verified?.body !== undefined) {
         // What is not stored must be asked for again, so that it is stored once there is room.
-        if (verified.isStaged) {
-          zips.put(nameOf(key), {
-            body: verified.body,
-            sha256: verified.sha256,
-            modifiedAtMs: verified.verifiedAtMs,
-          });
-        }
-        const source = `upstream:${verified.source}`;
-        return zipReply(verified.body, verified.sha256, verified.verifiedAtMs, source);
+        const zip = fresh(verified, verified.body);
+        if (verified.isStaged) zips.put(nameOf(key), zip);
+        return zipReply(zip, `upstream:${verified.source}`);
       }
       handedOver = true;
       return {
@@ -166,6 +198,7 @@ export class ArtifactService {
         opened,
         contentType: 'zip',
         cache: immutable,
+        provenance: verified === undefined ? undefined : fresh(verified, undefined).provenance,
         source: verified === undefined ? 'upstream' : `upstream:${verified.source}`,
       };
     } finally {
@@ -197,36 +230,31 @@ function askerOf(context: RequestContext): Asker {
   return { signal, requestId, via, deadlineAtMs };
 }
 
-function smallReply(
-  ext: 'info' | 'mod',
-  body: Buffer,
-  sha256: string,
-  lastModifiedMs: number,
-  source: string,
-  keep: boolean,
-): Reply {
-  return {
-    kind: 'bytes',
-    body,
-    sha256,
-    lastModifiedMs,
-    contentType: ext === 'info' ? 'json' : 'text',
-    cache: immutable,
-    source,
-    keep,
-  };
+/** What was verified this moment. */
+function fresh<Body extends Buffer | undefined>(
+  verified: Pick<VerifiedZip, 'sha256' | 'source' | 'trust' | 'verifiedAtMs'>,
+  body: Body,
+) {
+  const { sha256, source, trust, verifiedAtMs } = verified;
+  const provenance: Provenance = { origin: source, atMs: verifiedAtMs, ...trust };
+  return { body, sha256, modifiedAtMs: verifiedAtMs, provenance };
 }
 
-function zipReply(body: Buffer, sha256: string, lastModifiedMs: number, source: string): Reply {
+function smallReply(ext: 'info' | 'mod', ready: ZipInMemory): BytesReply {
+  return { ...zipReply(ready, 'store'), contentType: ext === 'info' ? 'json' : 'text' };
+}
+
+function zipReply({ body, sha256, modifiedAtMs, provenance }: ZipInMemory, source: string): BytesReply {
   return {
     kind: 'bytes',
     body,
     sha256,
-    lastModifiedMs,
+    lastModifiedMs: modifiedAtMs,
     contentType: 'zip',
     cache: immutable,
     source,
     keep: false,
+    provenance,
   };
 }
 

@@ -1,217 +1,284 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FakeClock } from '../lib/fake-clock.ts';
-import { makeTestFolder } from '../store/fs/test-folder.ts';
-import {
-  contextOf,
-  hang,
-  makeTestProxy,
-  playedUpstream,
-  type Says,
-  settle,
-  textOf,
-  until,
-} from './test-proxy.ts';
+import { InvalidRequestError } from '../gomod/invalid-request.ts';
+import { parseRoute } from '../http/route.ts';
+import { answerFor } from '../http/status.ts';
+import { SourcesFailure } from '../ingest/types.ts';
+import { contextOf } from './test-proxy.ts';
+import { makeTestSumdb } from './test-sumdb.ts';
 
-const lookup = 'lookup/example.com/a@v1.0.0';
-const record =
-  '5\nexample.com/a v1.0.0 h1:x\nexample.com/a v1.0.0/go.mod h1:y\n\ngo.sum database tree\n9\nz\n';
-const head = 'go.sum database tree\n9\nz\n\n— sum.test sig\n';
-const fullTile = 'tile/8/0/x001/234';
-const tileBytes = Buffer.alloc(256 * 32, 7);
-tileBytes.fill(9, 0, 32);
-const partTile = 'tile/8/0/x001/234.p/17';
+describe('/sumdb/', () => {
+  it('gives each database what is asked of it: the longest name wins', async () => {
+    const { ask, database, inner, upstream } = makeTestSumdb();
+    database.known = database.headOf(9);
+    inner.known = inner.headOf(5);
 
-async function makeSumdb(options: { folder?: string; clock?: FakeClock } = {}) {
-  const test = await makeTestProxy(options);
-  const ask = (operation: string, more = {}) =>
-    test.proxy.handle({ kind: 'sumdb', rest: `sum.test/${operation}` }, contextOf(more));
-  return { ...test, ask };
-}
+    expect((await ask('sum.test/latest')).body).toEqual(database.known.note);
+    expect((await ask('sum.test/inner/latest')).body).toEqual(inner.known.note);
 
-/** A folder in which a process before this one has kept everything, so many milliseconds ago by the new clock. */
-async function keptBefore(agoMs = 0) {
-  const folder = makeTestFolder();
-  const store = await folder.open();
-  for (const [operation, body] of [
-    [lookup, record],
-    ['latest', head],
-    [fullTile, tileBytes],
-    ['tile/8/1/000.p/3', Buffer.alloc(96, 3)],
-  ] as const) {
-    await store.keepSumdb('sum.test', operation, Buffer.from(body));
-  }
-  await store.close();
-  return makeSumdb({ folder: folder.path, clock: new FakeClock(Date.now() + agoMs) });
-}
-
-function good(escaped: string): Says | undefined {
-  const target = decodeURIComponent(escaped);
-  if (target.endsWith(lookup)) return record;
-  if (target.endsWith('latest')) return head;
-  if (target.endsWith(fullTile)) return tileBytes;
-  if (target.endsWith('.p/17')) return tileBytes.subarray(0, 17 * 32);
-  return undefined;
-}
-
-const minute = 60_000;
-
-describe('/sumdb/ kept on disk', () => {
-  it('keeps what passes through, for the time without sources', async () => {
-    const test = await makeSumdb();
-    test.sources.says = good;
-    for (const operation of [lookup, 'latest', fullTile, partTile]) {
-      expect(await test.ask(operation)).toMatchObject({ source: 'upstream:played' });
-    }
-    for (const operation of [lookup, 'latest', fullTile, partTile]) {
-      await until(async () => (await test.store.keptSumdb('sum.test', operation)) !== undefined);
-    }
-
-    const again = await makeSumdb({ folder: test.folder });
-    again.sources.isOffline = true;
-    for (const operation of [lookup, 'latest', fullTile, partTile]) {
-      expect(textLatin(await again.ask(operation))).toBe(textLatin(await test.ask(operation)));
-    }
-    expect(again.upstream.asked).toEqual([]);
+    expect(database.asked).toEqual(['stored head']);
+    expect(inner.asked).toEqual(['stored head']);
+    expect(upstream.asked).toEqual([]);
   });
 
-  it('serves all of it offline after a restart, and asks nobody', async () => {
-    const test = await keptBefore(60 * minute);
-    test.sources.isOffline = true;
+  it('passes a database through whose key is not known', async () => {
+    const { ask, upstream, database, state, kept } = makeTestSumdb();
+    const record = '5\nexample.com/a v1.0.0 h1:x\n\ngo.sum database tree\n9\nz\n';
+    state.says = () => record;
 
-    expect(textOf(await test.ask('supported'))).toBe('');
-    expect(textOf(await test.ask(lookup))).toBe(record);
-    expect(textOf(await test.ask('latest'))).toBe(head);
-    expect(await test.ask(fullTile)).toMatchObject({ source: 'store', cache: { kind: 'immutable' } });
-    expect(await test.ask('tile/8/1/000.p/3')).toMatchObject({ source: 'store', cache: { kind: 'none' } });
-    await expect(test.ask('lookup/example.com/b@v1.0.0')).rejects.toMatchObject({
-      code: 'not_fetched',
-      message: expect.stringContaining('offline mode'),
+    const reply = await ask('passed.test/lookup/example.com/a@v1.0.0');
+
+    expect(reply).toMatchObject({ source: 'upstream:played', cache: { kind: 'none' } });
+    expect(reply.body.toString()).toBe(record);
+    expect(upstream.asked).toEqual(['/sumdb/passed.test/lookup/example.com/a%40v1.0.0']);
+    expect([...kept.keys()]).toEqual(['passed.test/lookup/example.com/a@v1.0.0']);
+    expect(database.asked).toEqual([]);
+  });
+
+  it.each(['sum.test', 'sum.test/inner', 'passed.test'])('says that %s is supported', async (name) => {
+    const { ask, left, state, database } = makeTestSumdb();
+    database.isForked = true;
+    state.isOffline = true;
+
+    const reply = await ask(`${name}/supported`);
+
+    expect(reply.body).toHaveLength(0);
+    expect(left()).toEqual([]);
+  });
+
+  it('says of other databases which ones there are', async () => {
+    const { ask } = makeTestSumdb();
+
+    const failure = await failureOf(ask('other.test/latest'));
+
+    expect(failure).toMatchObject({ code: 'absent' });
+    expect(answerFor(failure, 30)).toMatchObject({
+      status: 404,
+      headers: { 'cache-control': 'no-store' },
+      text: expect.stringContaining('allowed: sum.test, sum.test/inner, passed.test'),
     });
-    expect(test.upstream.asked).toEqual([]);
-  });
-
-  it('makes a partial tile out of the full one, which begins with the same hashes', async () => {
-    const test = await keptBefore();
-    test.sources.isOffline = true;
-
-    const reply = await test.ask(partTile);
-
-    expect(textLatin(reply)).toBe(tileBytes.toString('latin1', 0, 17 * 32));
-    await expect(test.ask('tile/8/1/000.p/4')).rejects.toMatchObject({ code: 'not_fetched' });
-  });
-
-  it('serves full tiles and young lookups without asking, other things not', async () => {
-    const test = await keptBefore(9 * minute);
-    test.sources.says = good;
-
-    await test.ask(fullTile);
-    await test.ask(lookup);
-    expect(test.upstream.asked).toEqual([]);
-
-    expect(await test.ask(lookup, { revalidate: true })).toMatchObject({ source: 'upstream:played' });
-    expect(await test.ask('latest')).toMatchObject({ source: 'upstream:played' });
-    expect(await test.ask(partTile)).toMatchObject({ source: 'upstream:played' });
-    expect(test.upstream.asked).toHaveLength(3);
-  });
-
-  it('asks for an older lookup, and serves the kept one when the sources fail', async () => {
-    const test = await keptBefore(11 * minute);
-    test.sources.says = () => ({ error: 'connect' });
-
-    expect(await test.ask(lookup)).toMatchObject({ source: 'store' });
-    expect(test.upstream.asked).toHaveLength(1);
-    expect(textOf(await test.ask('latest'))).toBe(head);
-    await expect(test.ask('lookup/example.com/b@v1.0.0')).rejects.toMatchObject({ isAbsence: false });
-  });
-
-  it('leaves failed sources alone for ten seconds while there is something to serve', async () => {
-    const test = await keptBefore(11 * minute);
-    test.sources.says = () => ({ error: 'connect' });
-    for (let asked = 0; asked < 5; asked += 1) await test.ask(lookup);
-    expect(test.upstream.asked).toHaveLength(1);
-
-    await test.clock.advance(10_000);
-    await test.ask(lookup);
-    expect(test.upstream.asked).toHaveLength(2);
-  });
-
-  it('asks nobody for what is kept while nobody can be expected to answer', async () => {
-    const test = await keptBefore(11 * minute);
-    test.sources.mayAnswer = false;
-
-    expect(textOf(await test.ask(lookup))).toBe(record);
-    expect(textOf(await test.ask('latest'))).toBe(head);
-    expect(test.upstream.asked).toEqual([]);
-  });
-
-  it('then asks the own address of the database behind the reply, once in ten seconds', async () => {
-    const test = await keptBefore(11 * minute);
-    const direct = playedUpstream((target) => (target.endsWith('latest') ? head.replace('9', '10') : hang));
-    test.sources.sumdb = direct;
-    test.sources.says = () => ({ error: 'connect' });
-    test.sources.mayAnswer = false;
-
-    expect(textOf(await test.ask(lookup))).toBe(record);
-    await direct.untilAsked(1);
-    expect(textOf(await test.ask('latest'))).toBe(head);
-    await test.clock.advance(10_000);
-    expect(textOf(await test.ask('latest'))).toBe(head);
-    await direct.untilAsked(2);
-    await until(async () => (await test.store.keptSumdb('sum.test', 'latest'))?.body.includes('10') === true);
-    expect(direct.asked).toHaveLength(2);
-  });
-
-  it('serves the kept answer when patience ends, once for all', async () => {
-    const test = await keptBefore(11 * minute);
-    test.sources.says = () => hang;
-
-    const waiting = test.ask(lookup);
-    await test.upstream.untilAsked(1);
-    await test.clock.advance(2_000);
-
-    expect(await waiting).toMatchObject({ source: 'store' });
-    expect(textOf(await test.ask('latest'))).toBe(head);
-    expect(test.upstream.asked).toHaveLength(1);
-
-    // From now on it is asked behind a reply, until it answers.
-    await test.clock.advance(10_000);
-    expect(textOf(await test.ask('latest'))).toBe(head);
-    await test.upstream.untilAsked(2);
-    test.sources.says = good;
-    await test.clock.advance(10_000);
-    expect(await test.ask('tile/8/1/000.p/3')).toMatchObject({ source: 'store' });
-    await test.upstream.untilAsked(3);
-  });
-
-  it('is not served where the disk has garbled it', async () => {
-    const test = await makeSumdb();
-    await test.store.keepSumdb('sum.test', fullTile, tileBytes.subarray(0, 100));
-    test.sources.says = good;
-
-    expect(await test.ask(fullTile)).toMatchObject({ source: 'upstream:played', body: tileBytes });
-  });
-
-  it('goes on when the disk does not', async () => {
-    const test = await makeSumdb();
-    test.store.keepSumdb = () => Promise.reject(new Error('EIO'));
-    test.store.keptSumdb = () => Promise.reject(new Error('EIO'));
-    test.sources.says = good;
-
-    expect(textOf(await test.ask(lookup))).toBe(record);
-    await settle();
-  });
-
-  it('is never served for other databases', async () => {
-    const test = await keptBefore();
-    await test.store.keepSumdb('other.test', lookup, Buffer.from(record));
-
-    await expect(
-      test.proxy.handle({ kind: 'sumdb', rest: `other.test/${lookup}` }, contextOf()),
-    ).rejects.toMatchObject({ code: 'absent' });
   });
 });
 
-function textLatin(reply: { readonly kind: string; readonly body?: unknown }): string {
-  if (!Buffer.isBuffer(reply.body)) throw new Error(`a reply of kind ${reply.kind}`);
-  return reply.body.toString('latin1');
+describe('private modules in /sumdb/', () => {
+  const lookups = [
+    'lookup/corp.test@v1.0.0',
+    'lookup/corp.test/secret@v1.0.0',
+    'lookup/corp.test/secret/!sub@v1.0.0',
+    'lookup/corp.test/secret@v0.0.0-20260101000000-0123456789ab',
+    'lookup/corp.test/secret@main',
+  ];
+  const names = ['sum.test', 'sum.test/inner', 'passed.test'];
+
+  it.each(names.flatMap((name) => lookups.map((lookup) => `${name}/${lookup}`)))(
+    'never tells anybody of %s',
+    async (rest) => {
+      const { ask, left, state } = makeTestSumdb();
+      state.says = () => '5\ncorp.test v1.0.0 h1:x\n\ngo.sum database tree\n9\nz\n';
+      for (const privateAnswer of ['not_found', 'forbidden'] as const) {
+        state.privateAnswer = privateAnswer;
+        for (const more of [{}, { revalidate: true }, { storedOnly: true }]) {
+          await expect(ask(rest, more)).rejects.toThrow(/private here.* never looked up/);
+        }
+      }
+      expect(left()).toEqual([]);
+    },
+  );
+
+  it.each([
+    ['not_found', 404],
+    ['forbidden', 403],
+  ] as const)('answers %s with %i, which nobody may keep', async (privateAnswer, status) => {
+    const { ask, state } = makeTestSumdb();
+    state.privateAnswer = privateAnswer;
+
+    const failure = await failureOf(ask('sum.test/lookup/corp.test/secret@v1.0.0'));
+
+    expect(answerFor(failure, 30)).toMatchObject({
+      status,
+      headers: { 'cache-control': 'no-store' },
+      text: expect.stringContaining('set GONOSUMDB'),
+    });
+  });
+});
+
+/** What the whole way from the URL on makes of it: a status, and who heard of it. */
+async function statusOf(url: string): Promise<{ status: number; left: string[] }> {
+  const { ask, left, database } = makeTestSumdb();
+  database.known = database.headOf(9);
+  database.records.set('example.com/a@v1.0.0', 'example.com/a v1.0.0 h1:x\n');
+  try {
+    const route = parseRoute(url, '');
+    if (route.kind !== 'protocol' || route.operation.kind !== 'sumdb') return { status: 404, left: left() };
+    await ask(route.operation.rest);
+    return { status: 200, left: left() };
+  } catch (error) {
+    return { status: answerFor(error, 30).status, left: left() };
+  }
 }
+
+describe('hostile paths in /sumdb/', () => {
+  it.each([
+    '/sumdb/169.254.169.254/latest',
+    '/sumdb/169.254.169.254/latest/meta-data',
+    '/sumdb/[::1]/latest',
+    '/sumdb/localhost/latest',
+    '/sumdb/sum.test@evil.test/latest',
+    '/sumdb/evil.test@sum.test/latest',
+    '/sumdb/user:pass@sum.test/latest',
+    '/sumdb/sum.test:443/latest',
+    '/sumdb/sum.test:80@evil.test/latest',
+    '/sumdb/sum.test%3a443/latest',
+    '/sumdb/sum.test./latest',
+    '/sumdb/sum.test.evil.test/latest',
+    '/sumdb/evil.test/sum.test/latest',
+    '/sumdb/SUM.TEST/latest',
+    '/sumdb/Sum.test/latest',
+    '/sumdb/sum.tes/latest',
+    '/sumdb/sum.test',
+    '/sumdb/sum%2etest.evil.test/latest',
+    '/sumdb/http:/evil.test/latest',
+    '/sumdb/s\u00fcm.test/latest',
+    '/sumdb/constructor/latest',
+    '/sumdb/__proto__/latest',
+    '/sumdb/',
+  ])('finds no database at %s, and asks nobody', async (url) => {
+    expect(await statusOf(url)).toEqual({ status: 404, left: [] });
+  });
+
+  it.each([
+    '/sumdb/sum.test/',
+    '/sumdb//latest',
+    '/sumdb/sum.test//latest',
+    '/sumdb/../latest',
+    '/sumdb/./latest',
+    '/sumdb/sum.test/../latest',
+    '/sumdb/sum.test/%2e%2e/evil.test/latest',
+    '/sumdb/sum.test/..',
+    '/sumdb/sum.test%2flatest',
+    '/sumdb/sum.test%2Fevil.test/latest',
+    '/sumdb/sum.test%5clatest',
+    '/sumdb/sum.test/latest%00',
+    '/sumdb/sum.test/latest%0d%0aHost:%20evil.test',
+    '/sumdb/sum.test/latest/',
+    '/sumdb/sum.test/latest/more',
+    '/sumdb/sum.test/LATEST',
+    '/sumdb/sum.test/supported/more',
+    '/sumdb/sum.test/%zz',
+    '/sumdb/sum.test/lookup/',
+    '/sumdb/sum.test/lookup/@v1.0.0',
+    '/sumdb/sum.test/lookup/example.com/a',
+    '/sumdb/sum.test/lookup/example.com/a@',
+    '/sumdb/sum.test/lookup/example.com/a@../../x',
+    '/sumdb/sum.test/lookup/example.com/a@v1.0.0/go.mod',
+    '/sumdb/sum.test/lookup/example.com/A@v1.0.0',
+    '/sumdb/sum.test/lookup/example.com/a@v1.0.0@v1.0.0',
+    '/sumdb/sum.test/lookup/example.com/a@main',
+    '/sumdb/sum.test/lookup/example.com/a@v1',
+    '/sumdb/sum.test/lookup/example.com/a@v1.0.0+meta',
+    '/sumdb/sum.test/lookup/nodot/a@v1.0.0',
+    '/sumdb/sum.test/lookup/example.com/%2541@v1.0.0',
+    '/sumdb/sum.test/tile/8',
+    '/sumdb/sum.test/tile/8/0',
+    '/sumdb/sum.test/tile/8/-1/000',
+    '/sumdb/sum.test/tile/8/64/000',
+    '/sumdb/sum.test/tile/08/0/000',
+    '/sumdb/sum.test/tile/8/00/000',
+    '/sumdb/sum.test/tile/8/0/1',
+    '/sumdb/sum.test/tile/8/0/x000/001',
+    '/sumdb/sum.test/tile/8/0/x999/x999/x999/x999/x999/x999/999',
+    '/sumdb/sum.test/tile/8/0/000.p/0',
+    '/sumdb/sum.test/tile/8/0/000.p/256',
+    '/sumdb/sum.test/tile/8/0/000.p/999',
+    '/sumdb/sum.test/tile/8/0/000.p/01',
+    '/sumdb/sum.test/tile/8/0/000.p/-1',
+    '/sumdb/sum.test/tile/8/0/000/.p/3',
+    `/sumdb/sum.test/lookup/example.com/${'a'.repeat(20_000)}@v1.0.0`,
+    `/sumdb/sum.test/tile/8/0/${'x000/'.repeat(4_000)}000`,
+    `/sumdb/${'a'.repeat(20_000)}/latest`,
+  ])('refuses %s, and asks nobody', async (url) => {
+    expect(await statusOf(url)).toEqual({ status: 400, left: [] });
+  });
+
+  it.each([
+    `sum.test/lookup/example.com/${'a'.repeat(20_000)}@v1.0.0`,
+    `sum.test/lookup/example.com/a@v1.0.0-${'a'.repeat(20_000)}`,
+    `passed.test/lookup/example.com/a@${'a'.repeat(8_000)}`,
+    `passed.test/tile/8/0/${'x000/'.repeat(2_000)}000`,
+    `${'a'.repeat(20_000)}/latest`,
+  ])('refuses what is far too long without the limit of the URL, too', async (rest) => {
+    const { ask, left } = makeTestSumdb();
+
+    await expect(ask(rest)).rejects.toThrow(InvalidRequestError);
+
+    expect(left()).toEqual([]);
+  });
+
+  it('answers any text with an answer or an error of ours, and dials nothing but the databases on the list', async () => {
+    const piece = fc.oneof(
+      fc.constantFrom('sum.test', 'sum.test/inner', 'passed.test', 'lookup', 'tile', 'latest', 'supported'),
+      fc.constantFrom(
+        '/',
+        '@',
+        '..',
+        '%2f',
+        '!',
+        '.p/',
+        'x001',
+        '000',
+        '8',
+        '0',
+        'data',
+        'v1.0.0',
+        'corp.test',
+      ),
+      fc.constantFrom('example.com', '\u0000', ':80', '\\', '?', '#', '\ud800'),
+      fc.string({ maxLength: 12, unit: 'binary' }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(piece, { maxLength: 14 }), async (pieces) => {
+        const { ask, left } = makeTestSumdb();
+        try {
+          await ask(pieces.join(''));
+        } catch (error) {
+          expect(error instanceof InvalidRequestError || error instanceof SourcesFailure).toBe(true);
+        }
+        for (const asked of left()) {
+          expect(asked).toMatch(
+            /^(?:stored )?(?:head|lookup |tile )|^\/sumdb\/(?:sum\.test|passed\.test)\/|^\/(?:latest|lookup|tile)/,
+          );
+          expect(asked).not.toContain('corp.test');
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+async function failureOf(asked: Promise<unknown>): Promise<unknown> {
+  return asked.then(
+    () => {
+      throw new Error('it was answered');
+    },
+    (error: unknown) => error,
+  );
+}
+
+// The context is the whole of what a request brings besides its path.
+it('takes the id, the way and the time of the request along to the database', async () => {
+  const { ask, database } = makeTestSumdb();
+  database.known = database.headOf(9);
+  database.records.set('example.com/a@v1.0.0', 'example.com/a v1.0.0 h1:x\n');
+  const deadlineAtMs = (): number => 77;
+  const { signal } = contextOf();
+
+  await ask('sum.test/lookup/example.com/a@v1.0.0', { id: 'r1', via: ['a', 'b'], deadlineAtMs, signal });
+
+  expect(database.askers[0]).toEqual({
+    requestId: 'r1',
+    via: ['a', 'b'],
+    deadlineAtMs,
+    signal,
+    storedOnly: false,
+  });
+});

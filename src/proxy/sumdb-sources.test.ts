@@ -1,12 +1,17 @@
 import { describe, expect, it } from 'vitest';
+import { parseModulePath } from '../gomod/module-path.ts';
 import { FedUpstream } from '../ingest/test-source.ts';
 import { FakeClock } from '../lib/fake-clock.ts';
 import { plainPlan } from '../upstream/plan.ts';
-import { parseSumdbOperation } from './sumdb-operation.ts';
 import { askSumdb } from './sumdb-sources.ts';
 import { contextOf } from './test-proxy.ts';
 
 const text = 'lookup/example.com/a@v1.0.0';
+const operation = {
+  kind: 'lookup',
+  path: parseModulePath('example.com/a'),
+  version: 'v1.0.0',
+} as const;
 const record = Buffer.from('5\nexample.com/a v1.0.0 h1:x\n\ngo.sum database tree\n9\nz\n');
 
 function ask(...names: string[]) {
@@ -15,14 +20,15 @@ function ask(...names: string[]) {
   const plan = (asked = upstreams) =>
     plainPlan({ upstreams: asked, answerClass: 'meta', firstByteMs: 1_000, lastHopeMs: 60_000 });
   const direct = new FedUpstream('direct');
+  const behind = new FedUpstream('behind');
   const answer = askSumdb(
-    { clock, plan: () => plan(), directPlan: () => plan([direct]) },
-    { direct, rest: `sum.test/${text}`, text, operation: parseSumdbOperation(text) },
+    { clock, plan: () => plan(), directPlan: (address) => plan([address as FedUpstream]) },
+    { name: 'sum.test', direct: [direct, behind], rest: `sum.test/${text}`, text, operation },
     contextOf(),
   );
   answer.catch(() => {});
   const [a, b] = upstreams as [FedUpstream, FedUpstream];
-  return { answer, clock, a, b, direct };
+  return { answer, clock, a, b, direct, behind };
 }
 
 describe('askSumdb', () => {
@@ -57,10 +63,38 @@ describe('askSumdb', () => {
     expect(a.cancelled).toBe(1);
   });
 
+  it('asks its own addresses in their order, each below its own root', async () => {
+    const { answer, clock, a, direct, behind } = ask('a');
+    a.willFail('absent');
+    direct.willFail('connect');
+    behind.willSay({}, record, 'end');
+    await clock.advance(0);
+
+    expect(await answer).toEqual({ body: record, source: 'upstream:behind' });
+    const targets = [a, direct, behind].map(({ requests }) => requests.map(({ target }) => target));
+    expect(targets).toEqual([
+      ['/sumdb/sum.test/lookup/example.com/a%40v1.0.0'],
+      ['/lookup/example.com/a%40v1.0.0'],
+      ['/lookup/example.com/a%40v1.0.0'],
+    ]);
+  });
+
+  it('calls absent only what every way calls so', async () => {
+    const all = ask('a');
+    for (const source of [all.a, all.direct, all.behind]) source.willFail('absent');
+    await expect(all.answer).rejects.toMatchObject({ code: 'absent' });
+
+    const some = ask('a');
+    some.a.willFail('absent');
+    some.direct.willFail('connect');
+    some.behind.willFail('absent');
+    await expect(some.answer).rejects.toMatchObject({ code: 'failed', isAbsence: false });
+  });
+
   it('refuses a body of the wrong shape', async () => {
     const { answer, clock, a, b } = ask('a', 'b');
     b.willSay({}, record, 'end');
-    a.say({}, Buffer.from('<html>'), 'end');
+    a.willSay({}, Buffer.from('<html>'), 'end');
     await clock.advance(0);
 
     expect(await answer).toMatchObject({ source: 'upstream:b' });

@@ -1,4 +1,4 @@
-/** Asks for one answer of a checksum database: over the upstreams that offer `/sumdb/`, then its own address. */
+/** Asks for one answer of a checksum database: over the upstreams that offer `/sumdb/`, then its own addresses. */
 import type { ModulePath } from '../gomod/types.ts';
 import { failureOf } from '../ingest/source-failure.ts';
 import { SourcesFailure } from '../ingest/types.ts';
@@ -8,24 +8,26 @@ import { firstBody } from '../upstream/first-body.ts';
 import type { Plan } from '../upstream/plan.ts';
 import { type Upstream, UpstreamError } from '../upstream/types.ts';
 import { Walk } from '../upstream/walk.ts';
-import { type SumdbOperation, wrongShape } from './sumdb-operation.ts';
+import { type AskedOperation, wrongShape } from './sumdb-operation.ts';
 import type { RequestContext } from './types.ts';
 
 export interface SumdbWays {
   readonly clock: Clock;
-  /** Over the upstreams that offer `/sumdb/`, and to a database's own address. */
+  /** Over the upstreams that offer `/sumdb/`, and to one of a database's own addresses. */
   plan(): Plan;
   directPlan(direct: Upstream): Plan;
 }
 
 export interface SumdbQuestion {
-  /** The database's own address, asked last. */
-  readonly direct: Upstream | undefined;
+  /** The database's name. */
+  readonly name: string;
+  /** Its own addresses, asked last, in this order. */
+  readonly direct: readonly Upstream[];
   /** What followed `/sumdb/`. */
   readonly rest: string;
   /** `rest` behind the database's name. */
   readonly text: string;
-  readonly operation: SumdbOperation;
+  readonly operation: AskedOperation;
 }
 
 export interface Fetched {
@@ -43,7 +45,10 @@ export async function askSumdb(
   const { direct, rest, text } = question;
   const attempts = [
     { plan: () => ways.plan(), target: `/sumdb/${escapeTarget(rest)}` },
-    ...(direct === undefined ? [] : [directly(ways, direct, text)]),
+    ...direct.map((address) => ({
+      plan: () => ways.directPlan(address),
+      target: `/${escapeTarget(text)}`,
+    })),
   ];
   const failures: SourcesFailure[] = [];
   for (const { plan, target } of attempts) {
@@ -65,10 +70,6 @@ export async function askSumdb(
       what: `/sumdb/${rest}`,
     },
   );
-}
-
-function directly(ways: SumdbWays, direct: Upstream, text: string) {
-  return { plan: () => ways.directPlan(direct), target: `/${escapeTarget(text)}` };
 }
 
 async function walk(

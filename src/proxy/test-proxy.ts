@@ -1,4 +1,5 @@
 /** Test help: the use cases over a store in a folder and one upstream that is played by the test. */
+import { judgeOff } from '../checksums/test-judges.ts';
 import { Ingest } from '../ingest/ingest.ts';
 import { type IngestEvents, SourcesFailure } from '../ingest/types.ts';
 import { EventBus } from '../lib/event-bus.ts';
@@ -171,6 +172,7 @@ export async function makeTestProxy(
   const ingest = new Ingest({
     ...shared,
     verifier: {} as ZipVerifier,
+    judge: judgeOff,
     events: new EventBus<IngestEvents>(),
     options: () => ({
       holdMs: 2_000,
@@ -224,7 +226,13 @@ export async function makeTestProxy(
   const queries = new QueryService(shared);
   const sumdb = new SumdbService({
     ...shared,
-    databases: () => [{ name: 'sum.test', direct: sources.sumdb }],
+    databases: () => [
+      {
+        name: 'sum.test',
+        direct: sources.sumdb === undefined ? [] : [sources.sumdb],
+        database: undefined,
+      },
+    ],
     directPlan: (direct) =>
       plainPlan({ upstreams: [direct], answerClass: 'meta', firstByteMs: 5_000, lastHopeMs: 60_000 }),
   });

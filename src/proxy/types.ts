@@ -7,7 +7,7 @@ import type { Follower } from '../ingest/follower.ts';
 import type { OpenBody } from '../ingest/growing-body.ts';
 import type { PassThrough } from '../ingest/pass-through.ts';
 import type { Deadline } from '../lib/deadline.ts';
-import type { ArtifactFile } from '../store/store.ts';
+import type { ArtifactFile, Trust } from '../store/store.ts';
 
 /** All in milliseconds (ruling 7). */
 export interface FreshnessOptions {
@@ -68,8 +68,18 @@ export type CachePolicy =
     }
   | { readonly kind: 'none' };
 
+/** Where an artifact came from, and by what it is proven. */
+export interface Provenance extends Trust {
+  /** Upstream name, `import`, or `unknown`. */
+  readonly origin: string;
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+}
+
 interface ReplyFacts {
   readonly contentType: ContentType;
+  /** Of artifacts, once they are verified. */
+  readonly provenance?: Provenance | undefined;
   readonly cache: CachePolicy;
   /** `store`, `upstream:NAME`, `modferry`. For the access log. */
   readonly source: string;

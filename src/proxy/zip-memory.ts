@@ -3,12 +3,18 @@
  * is several times faster than any file read. Sizes count against the configured bound.
  */
 import { LRUCache } from 'lru-cache';
-import type { ArtifactFile } from '../store/store.ts';
+import type { ArtifactFile, ArtifactRecord } from '../store/store.ts';
+import type { Provenance } from './types.ts';
+
+export function provenanceOf({ source, storedAtMs, proof, unproven }: ArtifactRecord): Provenance {
+  return { origin: source, atMs: storedAtMs, proof, unproven };
+}
 
 export interface ZipInMemory {
   readonly body: Buffer;
   readonly sha256: string;
   readonly modifiedAtMs: number;
+  readonly provenance: Provenance;
 }
 
 const asksWithRoom = 2;
@@ -60,7 +66,8 @@ export class ZipMemory {
     this.#loading.add(name);
     const epoch = this.#epoch;
     try {
-      const zip = { body: await file.readAll(), sha256, modifiedAtMs };
+      const provenance = provenanceOf(file.record);
+      const zip = { body: await file.readAll(), sha256, modifiedAtMs, provenance };
       if (epoch === this.#epoch) this.put(name, zip);
       return zip;
     } finally {

@@ -3,12 +3,16 @@ import { parseModulePath } from '../gomod/module-path.ts';
 import type { ModulePath, Version } from '../gomod/types.ts';
 import { parseCanonicalVersion } from '../gomod/version.ts';
 import type { AdminActions } from '../http/admin.ts';
+import type { Clock } from '../lib/clock.ts';
 import { ModferryError } from '../lib/errors.ts';
 import type { FsStore } from '../store/fs/fs-store.ts';
 import type { Answering } from './answering.ts';
 import { explain } from './explain.ts';
 import type { LastFetches } from './last-fetches.ts';
 import type { Mirrors } from './mirrors.ts';
+import { proofActions } from './proof-actions.ts';
+import type { Prover } from './prover.ts';
+import type { Upkeep } from './upkeep.ts';
 
 export interface AdminActionsDeps {
   status(): Promise<object>;
@@ -16,12 +20,20 @@ export interface AdminActionsDeps {
   readonly store: FsStore;
   readonly mirrors: Mirrors;
   readonly answering: Answering;
+  readonly clock: Clock;
+  readonly prover: Prover;
+  readonly upkeep: Upkeep;
   readonly lastFetches: LastFetches;
 }
 
 export function adminActions(deps: AdminActionsDeps): AdminActions {
   const { store, mirrors, answering } = deps;
   return {
+    ...proofActions({
+      ...deps,
+      zips: answering.verifier,
+      forgetAnswers: () => answering.forgetAnswers(),
+    }),
     'GET /status': () => deps.status(),
     'POST /reload': () => deps.reload(),
     'POST /purge': async (ask) => {

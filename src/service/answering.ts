@@ -24,6 +24,7 @@ import type { FsStore } from '../store/fs/fs-store.ts';
 import type { AnswerClass } from '../upstream/types.ts';
 import { ZipVerifier } from '../zip/verify-pool.ts';
 import type { Mirrors } from './mirrors.ts';
+import type { Prover } from './prover.ts';
 import type { UpstreamSet } from './upstream-set.ts';
 
 export interface AnsweringDeps {
@@ -31,6 +32,7 @@ export interface AnsweringDeps {
   readonly store: FsStore;
   readonly events: EventBus<IngestEvents>;
   readonly mirrors: Mirrors;
+  readonly prover: Prover;
   /** Read at each use, so that a reload changes them. */
   config(): Config;
   set(): UpstreamSet;
@@ -47,16 +49,16 @@ export class Answering {
   readonly zips: ZipMemory;
   readonly negatives: NegativeCache;
   readonly #deps: AnsweringDeps;
-  readonly #verifier: ZipVerifier;
+  readonly verifier: ZipVerifier;
   readonly #lists: ListService;
   readonly #latest: LatestService;
   readonly #queries: QueryService;
 
   constructor(deps: AnsweringDeps) {
     this.#deps = deps;
-    const { clock, store, events, mirrors } = deps;
+    const { clock, store, events, mirrors, prover } = deps;
     const { memory } = deps.config();
-    this.#verifier = new ZipVerifier({ threads: 1 });
+    this.verifier = new ZipVerifier({ threads: 1 });
     this.negatives = new NegativeCache(clock);
     this.zips = new ZipMemory(memory.hotZipBytes, memory.hotZipMaxItemBytes);
     this.hot = new HotCache(memory.hotSmallBytes);
@@ -80,7 +82,8 @@ export class Answering {
       ...sources,
       clock,
       store,
-      verifier: this.#verifier,
+      verifier: this.verifier,
+      judge: prover.judge,
       events,
       options: () => ingestOptions(deps.config()),
       knownToExist: (key) => this.#knownToExist(key.path, key.version),
@@ -125,13 +128,14 @@ export class Answering {
     const sumdb = new SumdbService({
       clock,
       store,
-      databases: () => deps.set().sumdbs,
+      databases: () => prover.entries,
       isOffline: () => mirrors.isOffline(),
       mayAnswer: () => mirrors.mayAnswer(undefined),
       patienceMs: () => staleWaitMs,
       plan: () => mirrors.plan(undefined, 'meta'),
       directPlan: (direct) => mirrors.directPlan(direct),
-      isPrivate: (path) => deps.set().isOutsideSumdb(path),
+      isPrivate: (path) => deps.set().checksums.isOutside(path),
+      privateAnswer: () => deps.config().checksums.privateLookup,
     });
     this.proxy = new Proxy({
       clock,
@@ -172,7 +176,7 @@ export class Answering {
   async close(): Promise<void> {
     this.lookAhead.close();
     await this.ingest.close();
-    await this.#verifier.close();
+    await this.verifier.close();
   }
 
   #subscribe(): void {

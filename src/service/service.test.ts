@@ -26,7 +26,7 @@ upstreams:
     const threads = watchThreads();
     const { service, started } = await Service.start({
       config,
-      env: {},
+      env: { GOSUMDB: 'off' },
       clock: systemClock,
       log: createLog({ level: 'silent', format: 'json', write: () => {} }),
       version: '0.0.0',

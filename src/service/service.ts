@@ -5,24 +5,21 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { TrustedSums } from '../checksums/trusted-sums.ts';
 import type { Config } from '../config/snapshot.ts';
-import type { Controls, HealthEvents } from '../health/types.ts';
+import type { Controls } from '../health/types.ts';
 import { AccessLog } from '../http/access-log.ts';
 import { type AdminSocket, listenAdmin } from '../http/admin.ts';
 import { BufferPool } from '../http/buffer-pool.ts';
 import { Handler } from '../http/handler.ts';
 import { type Listening, listen } from '../http/server.ts';
-import type { IngestEvents } from '../ingest/types.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
-import { EventBus } from '../lib/event-bus.ts';
-import { newHotCounters, type RequestEvents } from '../proxy/request-events.ts';
+import { newHotCounters } from '../proxy/request-events.ts';
 import { type FsStore, openFsStore } from '../store/fs/fs-store.ts';
-import { logEvents, logHealthEvents } from '../telemetry/event-log.ts';
-import { History } from '../telemetry/history.ts';
-import { keepHistory } from '../telemetry/history-events.ts';
+import type { History } from '../telemetry/history.ts';
 import type { Logger } from '../telemetry/log.ts';
-import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import {
   controlEvents,
   reloadedEvent,
@@ -33,11 +30,15 @@ import {
 import type { GoEnv, OwnAddress } from '../upstream/decide-upstreams.ts';
 import { adminActions } from './admin-actions.ts';
 import { Answering } from './answering.ts';
+import { newBuses } from './buses.ts';
 import { changedFixed, withFixed } from './fixed-settings.ts';
 import { LastFetches } from './last-fetches.ts';
 import { Mirrors } from './mirrors.ts';
 import { makePages } from './pages.ts';
+import { Prover } from './prover.ts';
 import { statusOf } from './status.ts';
+import { measure, tell } from './telling.ts';
+import { Upkeep } from './upkeep.ts';
 import { buildUpstreamSet, type UpstreamSet } from './upstream-set.ts';
 
 export interface ServiceInput {
@@ -77,12 +78,12 @@ export class Service {
   readonly #input: ServiceInput;
   readonly #store: FsStore;
   readonly #instanceId: string;
-  readonly #events = new EventBus<IngestEvents>();
-  readonly #health = new EventBus<HealthEvents>();
-  readonly #requests = new EventBus<RequestEvents>();
+  readonly #buses = newBuses();
   readonly #history: History;
   readonly #metrics: Metrics;
   readonly #mirrors: Mirrors;
+  readonly #prover: Prover;
+  readonly #upkeep: Upkeep;
   readonly #lastFetches: LastFetches;
   readonly #answering: Answering;
   readonly #accessLog: AccessLog;
@@ -105,7 +106,12 @@ export class Service {
     input: ServiceInput,
     store: FsStore,
     set: UpstreamSet,
-    facts: { instanceId: string; dataDir: string; ownAddresses: readonly OwnAddress[] },
+    facts: {
+      instanceId: string;
+      dataDir: string;
+      ownAddresses: readonly OwnAddress[];
+      trusted: TrustedSums;
+    },
   ) {
     const { config, clock, log } = input;
     this.#input = input;
@@ -116,34 +122,57 @@ export class Service {
     this.#dataDir = facts.dataDir;
     this.#ownAddresses = facts.ownAddresses;
     this.#startedAtMs = clock.now();
-    this.#history = new History({ clock, dataDir: facts.dataDir, instance: facts.instanceId });
-    keepHistory(this.#history, { health: this.#health, ingest: this.#events });
+    this.#history = tell(this.#buses, { clock, log, ...facts });
     this.#mirrors = new Mirrors(
       {
         clock,
         random: Math.random,
-        events: this.#health,
+        events: this.#buses.health,
         dataDir: facts.dataDir,
         config: () => this.#config,
         onControls: (before, after) => this.#controlsChanged(before, after),
       },
       set,
     );
-    this.#lastFetches = new LastFetches(this.#events, clock);
+    this.#lastFetches = new LastFetches(this.#buses.ingest, clock);
+    this.#prover = new Prover(
+      {
+        clock,
+        store,
+        trusted: facts.trusted,
+        sumdb: this.#buses.sumdb,
+        checksums: this.#buses.checksums,
+        plan: () => this.#mirrors.plan(undefined, 'meta'),
+        directPlan: (direct) => this.#mirrors.directPlan(direct),
+        isOffline: () => this.#mirrors.isOffline(),
+      },
+      set,
+    );
     this.#answering = new Answering({
       clock,
       store,
-      events: this.#events,
+      events: this.#buses.ingest,
       mirrors: this.#mirrors,
+      prover: this.#prover,
       config: () => this.#config,
       set: () => this.#set,
     });
     const hotCounters = newHotCounters();
-    this.#metrics = createMetrics({
-      requests: this.#requests,
-      health: this.#health,
-      ingest: this.#events,
+    this.#upkeep = new Upkeep({
+      clock,
+      store,
+      buses: this.#buses,
+      answering: this.#answering,
+      prover: this.#prover,
+      trusted: facts.trusted,
+      dataDir: facts.dataDir,
+      instanceId: facts.instanceId,
+      config: () => this.#config,
+    });
+    this.#metrics = measure(this.#buses, {
       hot: hotCounters,
+      databases: () => this.#prover.figures,
+      now: () => clock.now(),
       figures: () => this.#mirrors.figures(),
       space: () => store.space(),
       service: () => ({
@@ -161,7 +190,7 @@ export class Service {
       proxy: this.#answering.proxy,
       hot: this.#answering.hot,
       hotCounters,
-      requests: this.#requests,
+      requests: this.#buses.requests,
       accessLog: this.#accessLog,
       pool: new BufferPool(),
       instanceId: facts.instanceId,
@@ -169,6 +198,7 @@ export class Service {
       idleWriteMs: config.server.idleWriteTimeoutMs,
       version: input.version,
       negativeMaxAgeS: () => Math.floor(this.#config.freshness.negativeListMs / 1000),
+      provenance: () => this.#config.checksums.headers,
       page: makePages({
         version: input.version,
         pathPrefix: config.pathPrefix,
@@ -181,8 +211,6 @@ export class Service {
       onUnexpected: (error, id) =>
         log.error({ id, reason: messageOf(error), err: error }, 'a request failed unexpectedly'),
     });
-    logEvents(this.#events, log, clock);
-    logHealthEvents(this.#health, log);
   }
 
   /** Opens the store, finds the upstreams, listens. Rejects with a ModferryError that says what to do. */
@@ -195,6 +223,8 @@ export class Service {
       folder: dataDir,
       clock: input.clock,
       stopAt: config.store.stopAtRatio,
+      quarantineBytes: config.quarantine.maxBytes,
+      quarantineEntries: config.quarantine.maxEntries,
     });
     try {
       const set = await buildUpstreamSet({
@@ -206,10 +236,12 @@ export class Service {
         ownAddresses,
         ...(input.goEnv === undefined ? {} : { goEnv: input.goEnv }),
       });
-      const service = new Service(input, store, set, { instanceId, dataDir, ownAddresses });
+      const trusted = await TrustedSums.open(dataDir, input.clock);
+      const service = new Service(input, store, set, { instanceId, dataDir, ownAddresses, trusted });
       try {
         await service.#mirrors.open();
         await service.#listen();
+        service.#upkeep.start();
       } catch (error) {
         await service.#closeParts();
         throw error;
@@ -239,8 +271,10 @@ export class Service {
     this.#config = withFixed(this.#config, config);
     this.#set = set;
     this.#mirrors.adopt(set);
+    this.#prover.adopt(set);
     this.#revision += 1;
     this.#answering.forgetAnswers();
+    this.#upkeep.adopt();
     this.#input.log.level = config.log.level;
     this.#accessLog.mode = config.log.access;
     for (const warning of set.warnings) this.#input.log.warn({ reason: warning }, 'configuration warning');
@@ -327,6 +361,9 @@ export class Service {
           store: this.#store,
           mirrors: this.#mirrors,
           answering: this.#answering,
+          clock: this.#input.clock,
+          prover: this.#prover,
+          upkeep: this.#upkeep,
           lastFetches: this.#lastFetches,
         }),
       );
@@ -362,7 +399,9 @@ export class Service {
 
   async #closeParts(): Promise<void> {
     this.#mirrors.close();
+    await this.#upkeep.close();
     await this.#answering.close();
+    this.#prover.close();
     await this.#admin?.close();
     await this.#set.close();
     for (const [set, timer] of this.#retired) {

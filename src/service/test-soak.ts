@@ -19,6 +19,7 @@ import { type FsStore, openFsStore } from '../store/fs/fs-store.ts';
 import { ZipVerifier } from '../zip/verify-pool.ts';
 import { Answering } from './answering.ts';
 import { Mirrors } from './mirrors.ts';
+import { Prover } from './prover.ts';
 import { ScriptedUpstream, seededRandom, type World, type WorldVersion } from './test-scripted.ts';
 import type { UpstreamSet } from './upstream-set.ts';
 
@@ -121,6 +122,19 @@ export class Soak {
       store,
       events: ingest,
       mirrors: this.mirrors,
+      prover: new Prover(
+        {
+          clock,
+          store,
+          trusted: { find: () => undefined },
+          sumdb: new EventBus(),
+          checksums: new EventBus(),
+          plan: () => this.mirrors.plan(undefined, 'meta'),
+          directPlan: (direct) => this.mirrors.directPlan(direct),
+          isOffline: () => this.mirrors.isOffline(),
+        },
+        set,
+      ),
       config: () => config,
       set: () => set,
     });
@@ -377,9 +391,10 @@ function setOf(upstreams: readonly ScriptedUpstream[]): UpstreamSet {
     })),
     end: 'none',
     isPrivate: () => false,
-    isOutsideSumdb: () => false,
+    checksums: { mode: () => 'off', isOutside: () => false },
     privatePatterns: [],
-    sumdbs: [],
+    databases: [],
+    proving: undefined,
     origin: 'configuration',
     warnings: [],
     retire: async () => {},

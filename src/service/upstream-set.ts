@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import type { Config, ServerEntry } from '../config/snapshot.ts';
 import { compilePatterns } from '../gomod/module-pattern.ts';
 import { bareUrl } from '../outbound/network-address.ts';
-import type { SumdbEntry } from '../proxy/sumdb-service.ts';
 import { authFromUrl, type UpstreamAuth } from '../upstream/credentials.ts';
 import {
   decideUpstreams,
@@ -23,6 +22,8 @@ import { createHttpUpstream, type HttpUpstreamOptions } from '../upstream/http-u
 import { askGo } from '../upstream/machine-settings.ts';
 import { loadNetrc, type NetrcEntry, netrcAuth } from '../upstream/netrc.ts';
 import type { Upstream } from '../upstream/types.ts';
+import { type ChecksumModes, checksumModes } from './checksum-modes.ts';
+import { chooseDatabases } from './database-choice.ts';
 import { OutboundRules } from './outbound-rules.ts';
 
 /** One upstream with what its order and its probes depend on. */
@@ -42,10 +43,11 @@ export interface UpstreamSet {
   /** What stands behind the servers in GOPROXY syntax: the client's own next entry, or nothing. */
   readonly end: GoproxyEnd;
   readonly isPrivate: (path: string) => boolean;
-  /** Never looked up in a checksum database: private, or named by the machine's GONOSUMDB. */
-  readonly isOutsideSumdb: (path: string) => boolean;
+  readonly checksums: ChecksumModes;
   readonly privatePatterns: readonly string[];
-  readonly sumdbs: readonly SumdbEntry[];
+  readonly databases: readonly SetDatabase[];
+  /** Name of the checksum database that proves modules; undefined: switched off. */
+  readonly proving: string | undefined;
   /** `configuration`, or where the machine's settings came from. */
   readonly origin: string;
   readonly warnings: readonly string[];
@@ -68,14 +70,20 @@ export interface UpstreamSetInput {
   readonly isReadOnly?: boolean;
 }
 
+/** One checksum database, with clients for its own addresses. */
+export interface SetDatabase {
+  readonly name: string;
+  /** Undefined: what passes is not proven. */
+  readonly verifierKey: string | undefined;
+  readonly direct: readonly Upstream[];
+}
+
 interface Wanted {
   readonly url: string;
   readonly stopsOnError: boolean;
   readonly auth: UpstreamAuth | undefined;
   readonly server: ServerEntry | undefined;
 }
-
-const officialSumdb = 'sum.golang.org';
 
 /** Rejects with a ModferryError when a named file or proxy cannot be used. */
 export async function buildUpstreamSet(input: UpstreamSetInput): Promise<UpstreamSet> {
@@ -122,21 +130,32 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
       options,
     };
   });
-  const sumdbs = databases(config, decision.sumdb).map(({ name, url }) => ({
+  const choice = chooseDatabases(config, decision.sumdb);
+  warnings.push(...choice.warnings);
+  const databases = choice.databases.map(({ name, verifierKey, urls }) => ({
     name,
-    direct: createHttpUpstream(
-      upstreamOptions({ url, stopsOnError: false, auth: undefined, server: undefined }, input, name, rules),
+    verifierKey,
+    direct: urls.map((url) =>
+      createHttpUpstream(
+        upstreamOptions(
+          { url, stopsOnError: false, auth: undefined, server: undefined },
+          input,
+          new URL(url).host,
+          rules,
+        ),
+      ),
     ),
   }));
-  const all = [...members.map(({ upstream }) => upstream), ...sumdbs.map(({ direct }) => direct)];
+  const all = [...members.map(({ upstream }) => upstream), ...databases.flatMap(({ direct }) => direct)];
   const matches = compilePatterns(privatePatterns.join(','));
   return {
     members,
     end,
     isPrivate: matches,
-    isOutsideSumdb: compilePatterns(noSumdbPatterns.join(',')),
+    checksums: checksumModes(config.checksums, noSumdbPatterns),
     privatePatterns,
-    sumdbs,
+    databases,
+    proving: choice.proving,
     origin,
     warnings,
     retire: () => rules.retire(),
@@ -264,20 +283,6 @@ function nameFor(wanted: Wanted, taken: Set<string>): string {
   for (let number = 2; taken.has(name); number += 1) name = `${base}#${number}`;
   taken.add(name);
   return name;
-}
-
-/** The official database, the one GOSUMDB names, and the configured ones; a later one of a name wins. */
-function databases(config: Config, gosumdb: string | undefined): { name: string; url: string }[] {
-  const byName = new Map<string, string>([[officialSumdb, `https://${officialSumdb}`]]);
-  if (gosumdb !== undefined && gosumdb !== '' && gosumdb !== 'off') {
-    const [key = '', url] = gosumdb.split(/\s+/);
-    const name = key.split('+')[0] ?? '';
-    // `sum.golang.google.cn` is an address of the official database, not a database (ruling 22).
-    if (name === 'sum.golang.google.cn') byName.set(officialSumdb, url ?? `https://${name}`);
-    else if (name !== '') byName.set(name, url ?? `https://${name}`);
-  }
-  for (const { name, url } of config.sumdbs) byName.set(name, url ?? `https://${name}`);
-  return [...byName].map(([name, url]) => ({ name, url }));
 }
 
 function machineNames(): string[] {

@@ -35,6 +35,15 @@ export function toStoreError(thrown: unknown, doing: string): StoreError {
   return storeError(code, `cannot ${doing}: ${messageOf(thrown)}`, { errno }, thrown);
 }
 
+/** What `work` resolves to; what it rejects with becomes a StoreError. `doing` completes "cannot …". */
+export async function attempt<Result>(doing: string, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw toStoreError(error, doing);
+  }
+}
+
 /** A StoreError whose message ends with the advice for its code. */
 export function storeError(
   code: StoreErrorCode,

@@ -8,7 +8,11 @@ import { keepingContract } from './contract/keeping.ts';
 import type { StorePlace } from './contract/kit.ts';
 import { publishingContract } from './contract/publishing.ts';
 import { purgingContract } from './contract/purging.ts';
+import { quarantiningContract } from './contract/quarantining.ts';
 import { sumdbContract } from './contract/sumdb.ts';
+import { sumdbStateContract } from './contract/sumdb-state.ts';
+import { trustingContract } from './contract/trusting.ts';
+import { withdrawingContract } from './contract/withdrawing.ts';
 
 /** Registers the suite. `makePlace` is called before each test. */
 export function storeContract(name: string, makePlace: () => Promise<StorePlace>): void {
@@ -18,5 +22,9 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
     purgingContract(makePlace);
     claimingContract(makePlace);
     sumdbContract(makePlace);
+    sumdbStateContract(makePlace);
+    trustingContract(makePlace);
+    quarantiningContract(makePlace);
+    withdrawingContract(makePlace);
   });
 }

@@ -4,9 +4,40 @@
  * judges no content: what is published was verified before.
  */
 import type { ArtifactKey, ModulePath, Version } from '../gomod/types.ts';
+import type { Evidence, Quarantine, QuarantineEntry } from './quarantine.ts';
+
+/** By what a published artifact was proven. */
+export type Proof =
+  | {
+      readonly by: 'sumdb';
+      /** The checksum database's name. */
+      readonly database: string;
+      /** Number of the record in the log. */
+      readonly recordId: number;
+      /** Size of the tree under whose signed head the record was found. */
+      readonly treeSize: number;
+      /** Milliseconds since the epoch. */
+      readonly atMs: number;
+    }
+  /** A go.sum line that an operator imported; `label` tells which import. */
+  | { readonly by: 'go.sum'; readonly label: string; readonly atMs: number }
+  /** An operator released it from quarantine. */
+  | { readonly by: 'operator'; readonly reason: string; readonly atMs: number };
+
+/**
+ * Why a published artifact has no proof: checksums are off for this module; no record could be reached and it is
+ * to be proven later; there is nothing that could prove it (.info).
+ */
+export type Unproven = 'off' | 'unreachable' | 'none';
+
+/** Exactly one of the two; neither is known of what was rebuilt or stored by an older version. */
+export interface Trust {
+  readonly proof?: Proof | undefined;
+  readonly unproven?: Unproven | undefined;
+}
 
 /** What modferry knows of one published artifact. Rebuildable from the artifact itself except for provenance. */
-export interface ArtifactRecord {
+export interface ArtifactRecord extends Trust {
   readonly sizeBytes: number;
   /** Lower-case hex SHA-256 of the file's bytes; the strong ETag is made of it. */
   readonly sha256: string;
@@ -56,7 +87,7 @@ export interface Staged {
   close(): Promise<void>;
 }
 
-export interface PublishFacts {
+export interface PublishFacts extends Trust {
   readonly sha256: string;
   readonly h1?: string;
   readonly source: string;
@@ -105,6 +136,8 @@ export interface PurgeEvent {
   readonly path: ModulePath;
   /** Absent: every version and all mutable answers of the module. */
   readonly version?: Version;
+  /** Only this artifact of the version was taken out (`withdraw`). */
+  readonly ext?: ArtifactKey['ext'];
 }
 
 export interface VersionEntry {
@@ -112,6 +145,9 @@ export interface VersionEntry {
   readonly version: Version;
   readonly artifacts: Partial<Record<ArtifactKey['ext'], ArtifactRecord>>;
 }
+
+/** State of a checksum database's client that is replaced as one durable file: its head, the evidence of a fork. */
+export type SumdbState = 'head' | 'fork';
 
 export interface StoreSpace {
   readonly freeBytes: number;
@@ -162,9 +198,37 @@ export interface Store {
    * when it is not kept: longer than `maxSumdbBytes`, or names no file can safely be made of. Rejects with StoreError.
    */
   keepSumdb(name: string, operation: string, body: Buffer): Promise<boolean>;
+  /** Undefined when there is none, or the name is no database's. Rejects with StoreError. */
+  readSumdbState(name: string, state: SumdbState): Promise<Buffer | undefined>;
+  /**
+   * Compare and swap among all processes: durably replaces what equals `expected` (undefined: nothing there) by
+   * `next` (undefined: removed). False: somebody was first, read again. Rejects with StoreError.
+   */
+  swapSumdbState(
+    name: string,
+    state: SumdbState,
+    expected: Buffer | undefined,
+    next: Buffer | undefined,
+  ): Promise<boolean>;
+  /** Suspects, apart from what is served. */
+  readonly quarantine: Quarantine;
+  /**
+   * Records by what a published artifact is proven, or why not, if its bytes are still those of `sha256`; false
+   * otherwise. Rejects with StoreError.
+   */
+  setTrust(key: ArtifactKey, sha256: string, trust: Trust): Promise<boolean>;
+  /** Artifacts published as `unreachable` that still wait for a proof; survives restarts. In no promised order. */
+  awaitingProof(): AsyncIterable<ArtifactKey>;
+  /**
+   * Takes one published artifact out of what is served, into quarantine; every process on the folder is told as of a
+   * purge of that artifact. The version's other artifacts stay, and fills under way go on: what they bring is another
+   * file. Undefined when it is not there, or its bytes are not those of `evidence.sha256` (it was healed meanwhile).
+   * Rejects with StoreError.
+   */
+  withdraw(key: ArtifactKey, evidence: Evidence): Promise<QuarantineEntry | undefined>;
   /** Removes artifacts, records, list line and mutable answers; tells every process on the folder within 1 s. */
   purge(event: PurgeEvent): Promise<{ removedVersions: number; removedBytes: number }>;
-  /** Purges by this or any other process; one purge may be told twice. Returns the unsubscribe. */
+  /** Purges and, with `ext`, withdrawals by this or any other process; one may be told twice. Returns the unsubscribe. */
   onPurge(listener: (event: PurgeEvent) => void): () => void;
   /** Walks everything stored, module by module, without holding it in memory. */
   versions(under?: ModulePath): AsyncIterable<VersionEntry>;

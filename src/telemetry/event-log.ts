@@ -3,7 +3,9 @@ import type { HealthEvents } from '../health/types.ts';
 import type { IngestEvents } from '../ingest/types.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { EventBus } from '../lib/event-bus.ts';
+import type { ScrubEvents } from '../scrub/types.ts';
 import { stateSeverity, switchSeverity } from './history-events.ts';
+import type { ProofSources } from './history-proofs.ts';
 import type { Severity } from './history-types.ts';
 import type { Logger } from './log.ts';
 
@@ -26,6 +28,12 @@ export function logEvents(events: EventBus<IngestEvents>, log: Logger, clock: Cl
     events.on('refused', ({ key, source, reason }) => {
       log.warn({ ...asked(key), source, reason }, 'refused what a source sent');
     }),
+    events.on('mismatch', ({ key, ...facts }) => {
+      log.error({ ...asked(key), ...facts }, 'a source sent other content than proven');
+    }),
+    events.on('healed', ({ key, from, source }) => {
+      log.warn({ ...asked(key), from, source }, 'another source had the right content');
+    }),
     events.on('takeOver', ({ key, from, to, atByte, how, cause }) => {
       log.warn({ ...asked(key), from, to, atByte, how, cause }, 'another upstream took over a zip');
     }),
@@ -46,6 +54,51 @@ export function logEvents(events: EventBus<IngestEvents>, log: Logger, clock: Cl
         log.error({ ...asked(key), reason }, 'the disk takes no more: passing through without storing');
       }
     }),
+  ];
+  return () => {
+    for (const unsubscribe of unsubscribes) unsubscribe();
+  };
+}
+
+/** Returns the unsubscribe. */
+export function logProofs({ sumdb, checksums }: ProofSources, log: Logger): () => void {
+  const unsubscribes = [
+    sumdb.on('forked', (facts) => {
+      log.fatal(facts, 'a checksum database has signed two logs that contradict each other');
+    }),
+    sumdb.on('refused', (facts) => log.warn(facts, 'refused what a source sent of a checksum database')),
+    sumdb.on('rotten', (facts) => log.warn(facts, 'a kept part of a checksum database was damaged')),
+    sumdb.on('reset', (facts) => log.warn(facts, 'a checksum database was reset by order')),
+    sumdb.on('head', (facts) => log.debug(facts, 'a checksum database has grown')),
+    checksums.on('contradiction', ({ key, ...facts }) => {
+      log.error({ ...asked(key), ...facts }, 'an imported go.sum contradicts the checksum database');
+    }),
+  ];
+  return () => {
+    for (const unsubscribe of unsubscribes) unsubscribe();
+  };
+}
+
+/** Returns the unsubscribe. */
+export function logScrub(scrub: EventBus<ScrubEvents>, log: Logger): () => void {
+  const unsubscribes = [
+    scrub.on('started', (facts) => log.info(facts, 'the scrub begins')),
+    scrub.on('finished', (report) => log.info(report, 'the scrub has read the store')),
+    scrub.on('failed', (facts) => log.error(facts, 'the scrub stopped')),
+    scrub.on('rotten', ({ key, ...facts }) => {
+      log.error({ ...asked(key), ...facts }, 'a stored file is not what it should be');
+    }),
+    scrub.on('healed', ({ key, source }) => log.warn({ ...asked(key), source }, 'a good copy was found')),
+    scrub.on('quarantined', ({ key, id, reason }) => {
+      log.error({ ...asked(key), id, reason }, 'no good copy was found');
+    }),
+    scrub.on('unreadable', ({ key, reason }) => {
+      log.error({ ...asked(key), reason }, 'a stored file could not be read');
+    }),
+    scrub.on('renewed', ({ key, reason }) =>
+      log.warn({ ...asked(key), reason }, 'a record was written anew'),
+    ),
+    scrub.on('proven', ({ key, by }) => log.debug({ ...asked(key), by }, 'proven afterwards')),
   ];
   return () => {
     for (const unsubscribe of unsubscribes) unsubscribe();

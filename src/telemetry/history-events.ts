@@ -17,9 +17,7 @@ export function keepHistory(history: Pick<History, 'note'>, { health, ingest }: 
     ...(['state', 'breaker', 'switched', 'rest', 'budgetSpent'] as const).map((type) =>
       subscribe(history, health, type, healthEvents[type]),
     ),
-    ...(['takeOver', 'refused', 'conflict', 'withdrawn', 'passedThrough', 'publishFailed'] as const).map(
-      (type) => subscribe(history, ingest, type, ingestEvents[type]),
-    ),
+    ...ingestTypes.map((type) => subscribe(history, ingest, type, ingestEvents[type])),
   ];
   return () => {
     for (const unsubscribe of unsubscribes) unsubscribe();
@@ -84,10 +82,18 @@ const healthEvents: Makers<HealthEvents, 'state' | 'breaker' | 'switched' | 'res
   }),
 };
 
-const ingestEvents: Makers<
-  IngestEvents,
-  'takeOver' | 'refused' | 'conflict' | 'withdrawn' | 'passedThrough' | 'publishFailed'
-> = {
+const ingestTypes = [
+  'takeOver',
+  'refused',
+  'mismatch',
+  'healed',
+  'conflict',
+  'withdrawn',
+  'passedThrough',
+  'publishFailed',
+] as const;
+
+const ingestEvents: Makers<IngestEvents, (typeof ingestTypes)[number]> = {
   takeOver: ({ key, from, to, atByte, how, cause }) => ({
     kind: 'take_over',
     severity: 'warning',
@@ -103,6 +109,30 @@ const ingestEvents: Makers<
     module: key.path,
     message: `refused what ${source} sent as ${fileText(key)}: ${reason}`,
     data: { version: key.version, artifact: key.ext, reason },
+  }),
+  mismatch: ({ key, source, cause, expectedH1, foundH1, expectedBy, sha256, quarantineId }) => ({
+    kind: 'mismatch',
+    severity: 'error',
+    upstream: source,
+    module: key.path,
+    message: `${source} sent other content as ${fileText(key)} than ${expectedBy ?? 'expected'}: ${foundH1 ?? 'unknown'} instead of ${expectedH1 ?? 'unknown'}${quarantineId === undefined ? '' : `; quarantined as ${quarantineId}`}`,
+    data: {
+      version: key.version,
+      artifact: key.ext,
+      cause,
+      expectedH1: expectedH1 ?? null,
+      foundH1: foundH1 ?? null,
+      sha256,
+      quarantineId: quarantineId ?? null,
+    },
+  }),
+  healed: ({ key, from, source }) => ({
+    kind: 'healed',
+    severity: 'warning',
+    upstream: source,
+    module: key.path,
+    message: `${fileText(key)} came right from ${source}, after other content from ${from.join(', ')}`,
+    data: { version: key.version, artifact: key.ext, from: from.join(', ') },
   }),
   conflict: ({ key, source, storedSha256, offeredSha256 }) => ({
     kind: 'conflict',

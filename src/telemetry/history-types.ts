@@ -9,6 +9,14 @@ export const eventKinds = [
   'refused',
   'budget',
   'conflict',
+  'mismatch',
+  'healed',
+  'fork',
+  'sumdb',
+  'proof',
+  'rotten',
+  'scrub',
+  'quarantine',
   'withdrawn',
   'disk',
   'mode',
@@ -20,9 +28,10 @@ export const eventKinds = [
 
 export type EventKind = (typeof eventKinds)[number];
 
-export type Severity = 'info' | 'warning' | 'error';
+/** `critical`: trust itself is at stake; wake somebody. */
+export type Severity = 'info' | 'warning' | 'error' | 'critical';
 
-const severities: readonly Severity[] = ['info', 'warning', 'error'];
+const severities: readonly Severity[] = ['info', 'warning', 'error', 'critical'];
 
 /** Small: what goes into one line. */
 export type EventData = Readonly<Record<string, string | number | boolean | null>>;

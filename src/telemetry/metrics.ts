@@ -4,8 +4,12 @@
  */
 import type { UpstreamFigures } from '../health/types.ts';
 import { ModferryError } from '../lib/errors.ts';
+import type { EventBus } from '../lib/event-bus.ts';
+import type { ScrubEvents } from '../scrub/types.ts';
+import type { SumdbFigures } from '../sumdb/types.ts';
 import type { Exposition, Page } from './exposition.ts';
 import type { ProcessMetrics } from './process-metrics.ts';
+import { ProofMetrics } from './proof-metrics.ts';
 import { RequestMetrics, type RequestMetricsDeps } from './request-metrics.ts';
 import { type ServiceFigures, type SpaceFigures, serviceFamilies } from './service-metrics.ts';
 import { UpstreamMetrics, type UpstreamMetricsDeps } from './upstream-metrics.ts';
@@ -16,6 +20,10 @@ export interface MetricsDeps extends RequestMetricsDeps, UpstreamMetricsDeps {
   /** May reject: what it would tell is then left out of that scrape. */
   space(): Promise<SpaceFigures>;
   service(): Omit<ServiceFigures, 'space'>;
+  databases(): readonly SumdbFigures[];
+  readonly scrub: EventBus<ScrubEvents>;
+  /** Wall clock. */
+  now(): number;
 }
 
 export interface Metrics {
@@ -39,6 +47,7 @@ class CountedMetrics implements Metrics {
   readonly #deps: MetricsDeps;
   readonly #requests: RequestMetrics;
   readonly #upstreams: UpstreamMetrics;
+  readonly #proofs: ProofMetrics;
   #figures: readonly UpstreamFigures[] = [];
   #service: ServiceFigures | undefined;
   #opened: Promise<Opened> | undefined;
@@ -48,6 +57,7 @@ class CountedMetrics implements Metrics {
   constructor(deps: MetricsDeps) {
     this.#deps = deps;
     this.#requests = new RequestMetrics(deps);
+    this.#proofs = new ProofMetrics(deps);
     this.#upstreams = new UpstreamMetrics({
       health: deps.health,
       ingest: deps.ingest,
@@ -66,6 +76,7 @@ class CountedMetrics implements Metrics {
     this.#closed = true;
     this.#requests.close();
     this.#upstreams.close();
+    this.#proofs.close();
     void this.#opened?.then(({ process }) => process.close()).catch(() => {});
   }
 
@@ -92,6 +103,7 @@ class CountedMetrics implements Metrics {
     const exposition = await Exposition.open([
       ...this.#requests.families,
       ...this.#upstreams.families,
+      ...this.#proofs.families,
       ...service,
       ...process.families,
     ]);

@@ -79,6 +79,9 @@ export function metricsFixture(changes: Partial<MetricsDeps> = {}): MetricsFixtu
     hot,
     figures: () => [upstreamFigures('cn'), upstreamFigures('io', { favouriteOf: [] })],
     space: () => Promise.resolve({ freeBytes: 40, totalBytes: 100 }),
+    databases: () => [],
+    scrub: new EventBus(),
+    now: () => 0,
     service: () => ({
       version: '0.1.0',
       nodeVersion: 'v24.0.0',

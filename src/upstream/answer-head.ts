@@ -21,6 +21,29 @@ export function headerOf(headers: IncomingHttpHeaders, name: string): string | u
   return Array.isArray(value) ? value[0] : value;
 }
 
+const evidenceNames = [
+  'server',
+  'via',
+  'x-cache',
+  'age',
+  'date',
+  'etag',
+  'last-modified',
+  'content-type',
+  'content-length',
+  'content-range',
+];
+
+/** What tells where an answer comes from: kept with bytes that turn out to be wrong. Never a cookie or credential. */
+export function evidenceHeaders(headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const name of evidenceNames) {
+    const value = headerOf(headers, name);
+    if (value !== undefined) found[name] = value.slice(0, maxLineChars);
+  }
+  return found;
+}
+
 /** `Content-Length`, if it is a plain number. */
 export function contentLengthOf(headers: IncomingHttpHeaders): number | undefined {
   const text = headerOf(headers, 'content-length')?.trim();

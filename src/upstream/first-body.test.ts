@@ -135,6 +135,98 @@ describe('firstBody', () => {
   });
 });
 
+describe('firstBody with a judge that takes its time', () => {
+  function judging(names: string, isFinal?: (error: unknown) => boolean) {
+    const upstreams = names.split('').map((name) => new BodyUpstream(name));
+    const clock = new FakeClock();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const verdicts = new Map<string, PromiseWithResolvers<string>>();
+    const walk = new Walk({
+      plan: plainPlan({ upstreams, answerClass: 'meta', firstByteMs: 1_000, lastHopeMs: 60_000 }),
+      target: '/x',
+      answerClass: 'meta',
+      signal,
+      clock,
+    });
+    const found = firstBody({
+      walk,
+      signal,
+      clock,
+      limitBytes: 100,
+      withinMs: 60_000,
+      judge(_, upstream) {
+        const verdict = Promise.withResolvers<string>();
+        verdicts.set(upstream, verdict);
+        return verdict.promise;
+      },
+      ...(isFinal === undefined ? {} : { isFinal }),
+    });
+    found.catch(() => {});
+    const [a, b] = upstreams as [BodyUpstream, BodyUpstream];
+    return { clock, walk, found, a, b, controller, verdicts };
+  }
+
+  it('refuses the source whose judgement fails later, and takes what was complete meanwhile', async () => {
+    const { found, clock, a, b, walk, verdicts } = judging('ab');
+    await clock.advance(0);
+    a.answer().give('o');
+    await clock.advance(1_100);
+    b.answer().give('t');
+    a.give('ne', 'end');
+    await clock.advance(0);
+    b.give('wo', 'end');
+    await clock.advance(5_000);
+    expect([...verdicts.keys()]).toEqual(['a']);
+    verdicts.get('a')?.reject(new Error('no proof'));
+    await clock.advance(0);
+    verdicts.get('b')?.resolve('proven');
+
+    expect(await found).toEqual({ value: 'proven', upstream: 'b' });
+    expect(codes(walk)).toEqual(['a refused', 'b ok']);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('blames nobody who was complete while the winner was judged', async () => {
+    const { found, clock, a, b, walk, verdicts } = judging('ab');
+    await clock.advance(0);
+    a.answer().give('o');
+    await clock.advance(1_100);
+    b.answer().give('two', 'end');
+    await clock.advance(0);
+    a.give('ne', 'end');
+    await clock.advance(0);
+    verdicts.get('b')?.resolve('proven');
+
+    expect(await found).toEqual({ value: 'proven', upstream: 'b' });
+    expect(a.blames).toEqual([]);
+    expect(codes(walk)).toEqual(['a beaten', 'b ok']);
+  });
+
+  it('ends with a final error, without refusing the source or asking the next one', async () => {
+    const { found, clock, a, b, verdicts } = judging('ab', (error) => error instanceof RangeError);
+    await clock.advance(0);
+    a.answer().give('one', 'end');
+    await clock.advance(0);
+    verdicts.get('a')?.reject(new RangeError('the end'));
+
+    await expect(found).rejects.toThrow('the end');
+    expect([a.blames, b.asked, clock.timers]).toEqual([[], 0, 0]);
+  });
+
+  it('ends with the caller although the judge does not', async () => {
+    const { found, clock, a, controller, verdicts } = judging('ab');
+    await clock.advance(0);
+    a.answer().give('one', 'end');
+    await clock.advance(0);
+    expect(verdicts.size).toBe(1);
+    controller.abort(new Error('gone'));
+
+    await expect(found).rejects.toThrow('gone');
+    expect([a.blames, clock.timers]).toEqual([[], 0]);
+  });
+});
+
 describe('readBody within a time', () => {
   it('is timeout when the body is not complete by then, and cancels it', async () => {
     const source = new BodyUpstream('a');

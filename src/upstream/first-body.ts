@@ -20,8 +20,17 @@ export interface FirstBodyOptions<Value> {
   readonly limitBytes: number;
   /** From a status line to the end of its body; then it has failed. The next source is asked much earlier. */
   readonly withinMs: number;
-  /** What it throws refuses the source. */
-  readonly judge: (body: Buffer, upstream: string) => Value;
+  /**
+   * What it throws, or rejects with, refuses the source. Bodies are judged one at a time; nobody else is asked
+   * meanwhile. It need not watch the signal.
+   */
+  readonly judge: (
+    body: Buffer,
+    upstream: string,
+    headers: UpstreamAnswer['headers'],
+  ) => Value | Promise<Value>;
+  /** True for an error of `judge` that ends everything: it is passed on, and the source is not refused. Default: never. */
+  readonly isFinal?: (error: unknown) => boolean;
   readonly onRefused?: (source: string, reason: string) => void;
 }
 
@@ -60,7 +69,7 @@ class Reading<Value> {
     try {
       for (;;) {
         const changed = this.#notice.changed;
-        const good = this.#judgeComplete();
+        const good = await this.#judgeComplete();
         if (good !== undefined) return good;
         if (this.#readers.size === 0 && !this.#isAskingBeside) {
           const answer = await walk.next();
@@ -129,20 +138,21 @@ class Reading<Value> {
   }
 
   /** Takes the first complete body that is good, and refuses those that are not. */
-  #judgeComplete(): FirstBody<Value> | undefined {
-    const { walk, judge, onRefused } = this.#options;
+  async #judgeComplete(): Promise<FirstBody<Value> | undefined> {
+    const { walk, judge, isFinal, onRefused, signal } = this.#options;
     for (const reader of this.#readers) {
       const { answer, result } = reader;
       if (result === undefined) continue;
       try {
         if ('error' in result) throw result.error;
-        const value = judge(result.body, answer.upstream);
+        const judged = judge(result.body, answer.upstream, answer.headers);
+        const value = judged instanceof Promise ? await raceAbort(judged, signal) : judged;
         this.#readers.delete(reader);
         this.#dropLosers(reader);
         return { value, upstream: answer.upstream };
       } catch (error) {
         this.#readers.delete(reader);
-        if (this.#options.signal.aborted) throw error;
+        if (signal.aborted || isFinal?.(error) === true) throw error;
         const reason = messageOf(error);
         walk.refuse(answer, error instanceof UpstreamError ? error.code : 'refused', reason);
         onRefused?.(answer.upstream, reason);
@@ -151,12 +161,12 @@ class Reading<Value> {
     return undefined;
   }
 
-  /** Who was asked before the winner had its time; who was asked after it did not. */
+  /** Who was asked before the winner had its time; who was asked after it, or was complete while it was judged, did not. */
   #dropLosers(winner: Reader): void {
     const { walk, clock } = this.#options;
     const name = winner.answer.upstream;
-    for (const { answer, startedAtMs } of this.#readers) {
-      if (startedAtMs >= winner.startedAtMs) {
+    for (const { answer, startedAtMs, result } of this.#readers) {
+      if (startedAtMs >= winner.startedAtMs || (result !== undefined && 'body' in result)) {
         walk.refuse(answer, 'beaten', `${name} was complete first`);
         continue;
       }

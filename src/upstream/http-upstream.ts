@@ -10,7 +10,7 @@ import { Dispatchers } from '../outbound/dispatchers.ts';
 import { directRule, type ProxyRule } from '../outbound/proxy-rule.ts';
 import type { ClientCertificateFiles } from '../outbound/tls-files.ts';
 import { answerBody } from './answer-body.ts';
-import { headerOf, isRedirect, quotableLine, redirectTarget, retryAfterOf } from './answer-head.ts';
+import { evidenceHeaders, headerOf, isRedirect, quotableLine, redirectTarget, retryAfterOf } from './answer-head.ts';
 import { placeOf, rangeHeaders } from './answer-place.ts';
 import { abortError, classifyError } from './classify-error.ts';
 import { authorizationOf, type UpstreamAuth } from './credentials.ts';
@@ -278,6 +278,7 @@ class HttpUpstream implements Upstream {
       totalBytes,
       idleMs: this.#idleMs,
       contentType,
+      headers: evidenceHeaders(headers),
       etag: headerOf(headers, 'etag'),
       lastModified: headerOf(headers, 'last-modified'),
       firstByteMs: this.#clock.monotonic() - startedAtMs,

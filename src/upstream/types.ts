@@ -48,6 +48,8 @@ export interface UpstreamAnswer {
   /** How long the body may bring no byte before it counts as stalled. Default: the reader's own limit. */
   readonly idleMs?: number;
   readonly contentType: string;
+  /** Those that tell where it comes from, for evidence: few, and shortened. Default: none. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly etag: string | undefined;
   readonly lastModified: string | undefined;
   /** Milliseconds from asking to the status line. */

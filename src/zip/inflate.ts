@@ -62,7 +62,18 @@ function release(data: Buffer): void {
   }
 }
 
-const outputChunkBytes = 64 * 1024;
+/** What zlib gives at a time. */
+export const outputChunkBytes = 64 * 1024;
+
+/**
+ * The same for what `inflateWhole` gave when it expected one byte less than `outputChunkBytes`: it then lies in one
+ * chunk, or in a larger ArrayBuffer of its own.
+ */
+export function releaseWhole(data: Buffer): void {
+  const { buffer, byteOffset, byteLength } = data;
+  if (byteOffset !== 0 || !(buffer instanceof ArrayBuffer)) return;
+  if (buffer.byteLength === outputChunkBytes || buffer.byteLength === byteLength) buffer.transfer(0);
+}
 
 /** Inflates piece by piece; memory is one input piece and a few output pieces. */
 export class StreamInflater {

@@ -4,7 +4,7 @@
  */
 
 import type { Hash } from 'node:crypto';
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 import { emptySha256 } from './module-tree.ts';
@@ -63,6 +63,7 @@ export class EntrySink {
   readonly #maxBytes: number;
   readonly #kept: Buffer[] | undefined;
   #hash: Hash | undefined;
+  #sha256 = emptySha256;
   sizeBytes = 0;
   crc = 0;
 
@@ -74,21 +75,31 @@ export class EntrySink {
 
   /** Measures the next bytes. Throws `overAllowance`. */
   take(data: Buffer): void {
-    this.sizeBytes += data.length;
-    if (this.sizeBytes > this.#maxBytes) throw overAllowance;
+    this.#measure(data);
     this.#hash ??= createHash('sha256');
     this.#hash.update(data);
-    this.crc = crc32(data, this.crc);
-    this.#kept?.push(Buffer.from(data));
+  }
+
+  /** Measures an entry that is here whole, which costs less. Throws `overAllowance`. */
+  takeWhole(data: Buffer): void {
+    this.#measure(data);
+    this.#sha256 = hash('sha256', data, 'hex');
   }
 
   /** Lower-case hex SHA-256 of all that was taken. To be asked once, at the end. */
   sha256(): string {
-    return this.#hash?.digest('hex') ?? emptySha256;
+    return this.#hash?.digest('hex') ?? this.#sha256;
   }
 
   /** The content, if it was to be kept. */
   content(): Buffer {
     return Buffer.concat(this.#kept ?? []);
+  }
+
+  #measure(data: Buffer): void {
+    this.sizeBytes += data.length;
+    if (this.sizeBytes > this.#maxBytes) throw overAllowance;
+    this.crc = crc32(data, this.crc);
+    this.#kept?.push(Buffer.from(data));
   }
 }

@@ -1,13 +1,17 @@
 /**
  * Runs the check of module zips beside the event loop, in a few threads that start when first needed. Zips so small
  * that the way to a thread costs more than the check are checked where they are. A thread that dies fails its own
- * job and is replaced.
+ * job and is replaced. Zips that are arriving can be checked as they come (`stream-checks.ts`).
  */
 import { Worker } from 'node:worker_threads';
 
 import { messageOf } from '../lib/errors.ts';
 import { checkModuleZip, declaredInflatedBytes } from './module-zip-check.ts';
+import { StreamChecks, type StreamChecksOptions } from './stream-checks.ts';
+import type { StagedPart, ZipStream } from './stream-feed.ts';
 import type { VerifyAnswer, VerifyFailure, VerifyJob } from './verify-protocol.ts';
+import { factsOf } from './verify-protocol.ts';
+import { verifyThreadOptions } from './verify-thread.ts';
 import { bufferReader } from './zip-reader.ts';
 import type { ZipFacts, ZipTarget } from './zip-types.ts';
 import { ZipError } from './zip-types.ts';
@@ -22,6 +26,8 @@ export interface ZipVerifierOptions {
   readonly maxQueued?: number | undefined;
   /** Another thread body, for tests. */
   readonly workerUrl?: URL | undefined;
+  /** Of the check while bytes arrive. */
+  readonly streams?: StreamChecksOptions | undefined;
 }
 
 /** One zip to verify: exactly one of `file` (an absolute path) and `buffer`. */
@@ -49,6 +55,7 @@ export class ZipVerifier {
   readonly #workerUrl: URL;
   readonly #threads = new Set<Thread>();
   readonly #queue: Pending[] = [];
+  readonly #streams: StreamChecks;
   #nextId = 1;
   #isClosed = false;
 
@@ -56,6 +63,7 @@ export class ZipVerifier {
     this.#maxThreads = Math.max(1, options.threads ?? 1);
     this.#maxQueued = options.maxQueued ?? 1024;
     this.#workerUrl = options.workerUrl ?? new URL('./verify-worker.ts', import.meta.url);
+    this.#streams = new StreamChecks(options.streams);
   }
 
   /**
@@ -75,14 +83,23 @@ export class ZipVerifier {
     return this.#enqueue(request);
   }
 
-  /** Stops the threads; jobs under way and waiting reject with `verifier_closed`. Idempotent. */
+  /**
+   * Begins to check a zip whose bytes are still arriving. `staged` says where it is being written to: from there the
+   * thread reads what came faster than it could take it. Never throws: what cannot be checked so `finish`es undefined.
+   */
+  openStream(target: ZipTarget, staged?: () => StagedPart | undefined): ZipStream {
+    return this.#streams.open(target, staged);
+  }
+
+  /** Stops the threads; streams give up, jobs under way and waiting reject with `verifier_closed`. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const pending of this.#queue.splice(0)) pending.reject(closedError());
     const threads = [...this.#threads];
     this.#threads.clear();
     for (const thread of threads) thread.current?.reject(closedError());
-    await Promise.all(threads.map((thread) => thread.worker.terminate()));
+    const ends = threads.map((thread) => thread.worker.terminate());
+    await Promise.all([this.#streams.close(), ...ends]);
   }
 
   async #enqueue(request: VerifyRequest): Promise<ZipFacts> {
@@ -138,12 +155,7 @@ export class ZipVerifier {
 
   #startThread(): Thread | undefined {
     if (this.#threads.size >= this.#maxThreads || this.#isClosed) return undefined;
-    const worker = new Worker(this.#workerUrl, {
-      // Nothing of the process's own flags or environment concerns a thread that only computes.
-      execArgv: [],
-      env: {},
-      resourceLimits: { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 8 },
-    });
+    const worker = new Worker(this.#workerUrl, verifyThreadOptions);
     worker.unref();
     const thread: Thread = { worker, current: undefined };
     this.#threads.add(thread);
@@ -179,11 +191,7 @@ function settle(pending: Pending, answer: VerifyAnswer): void {
     pending.reject(errorOf(answer.failure));
     return;
   }
-  const { goMod } = answer.facts;
-  pending.resolve({
-    ...answer.facts,
-    goMod: goMod && Buffer.from(goMod.buffer, goMod.byteOffset, goMod.byteLength),
-  });
+  pending.resolve(factsOf(answer.facts));
 }
 
 function errorOf({ zipCode, message, fields }: VerifyFailure): ZipError {

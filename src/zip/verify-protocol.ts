@@ -11,11 +11,11 @@ export interface VerifyJob {
   readonly stop: Int32Array;
 }
 
+/** Facts on their way between threads: structured clone makes a Uint8Array of a Buffer. */
+export type VerifyFacts = Omit<ZipFacts, 'goMod'> & { readonly goMod: Uint8Array | undefined };
+
 export type VerifyAnswer =
-  | {
-      readonly id: number;
-      readonly facts: Omit<ZipFacts, 'goMod'> & { readonly goMod: Uint8Array | undefined };
-    }
+  | { readonly id: number; readonly facts: VerifyFacts }
   | { readonly id: number; readonly failure: VerifyFailure };
 
 /** An error as data: structured clone drops the class and the fields of one. */
@@ -24,4 +24,10 @@ export interface VerifyFailure {
   readonly zipCode: ZipErrorCode | undefined;
   readonly message: string;
   readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** The facts as they were sent. */
+export function factsOf(facts: VerifyFacts): ZipFacts {
+  const { goMod } = facts;
+  return { ...facts, goMod: goMod && Buffer.from(goMod.buffer, goMod.byteOffset, goMod.byteLength) };
 }

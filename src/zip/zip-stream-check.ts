@@ -5,7 +5,7 @@
  */
 import { ByteFeed } from './byte-feed.ts';
 import type { Inflated } from './inflate.ts';
-import { inflateWhole, StreamInflater } from './inflate.ts';
+import { inflateWhole, outputChunkBytes, releaseWhole, StreamInflater } from './inflate.ts';
 import { hash1, ModuleTree } from './module-tree.ts';
 import { hasOwnBytes } from './module-zip-check.ts';
 import type { Found } from './stream-entry.ts';
@@ -198,7 +198,8 @@ export class ZipStreamCheck {
   async #readDeflated(sink: EntrySink): Promise<void> {
     const whole = this.#tryWhole();
     if (whole) {
-      sink.take(whole.data);
+      sink.takeWhole(whole.data);
+      releaseWhole(whole.data);
       this.#feed.skip(whole.consumedBytes);
       return;
     }
@@ -224,7 +225,7 @@ export class ZipStreamCheck {
   #tryWhole(): Inflated | undefined {
     if (this.#feed.available.length === 0) return undefined;
     try {
-      return inflateWhole(this.#feed.available, 16_383, wholeEntryBytes);
+      return inflateWhole(this.#feed.available, outputChunkBytes - 1, wholeEntryBytes);
     } catch (error) {
       // Incomplete, too large, or damaged: the piecewise way finds out which.
       if (error instanceof ZipError) return undefined;

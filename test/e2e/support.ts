@@ -85,7 +85,7 @@ export interface CommandResult {
 
 export interface CommandOptions {
   readonly cwd?: string;
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string | undefined>>;
   readonly input?: string;
   /** Default 60 000. */
   readonly timeoutMs?: number;
@@ -93,12 +93,12 @@ export interface CommandOptions {
 
 const LAUNCHER = join(import.meta.dirname, '../../bin/modferry');
 
-/** Runs `bin/modferry` to its end with an environment of PATH and what is given. */
+/** Runs `bin/modferry` to its end with an environment of PATH, `GOSUMDB=off` and what is given, which wins. */
 export function runModferry(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(LAUNCHER, args, {
       cwd: options.cwd ?? '/',
-      env: { PATH: process.env['PATH'], ...options.env },
+      env: { PATH: process.env['PATH'], GOSUMDB: 'off', ...options.env },
       stdio: ['pipe', 'pipe', 'pipe'],
       detached: true,
     });
@@ -132,7 +132,10 @@ export interface ModferryFor extends StartModferryOptions {
   readonly upstreams?: readonly (Pick<FakeUpstream, 'url'> | string)[];
 }
 
-/** A modferry for this test alone, with look-ahead and probes off unless the configuration says otherwise. */
+/**
+ * A modferry for this test alone, with look-ahead and probes off unless the configuration says otherwise, and checksum
+ * databases off unless `env` has a GOSUMDB.
+ */
 export async function modferry(options: ModferryFor = {}): Promise<ModferryProcess> {
   const started = await startModferry(withDefaults(options));
   onTestFinished(started.close);

@@ -12,9 +12,9 @@ import { type FaultRule, type FaultScript, faultScript, type RequestMatch } from
 import { type Exchange, sendFaulty } from './faulty-reply.ts';
 import { unescapeName } from './go-names.ts';
 import { answer } from './goproxy-answers.ts';
-import { conditional, type Reply, textReply } from './reply.ts';
+import { conditional, textReply } from './reply.ts';
 import { type RequestRecord, requestLog, type WaitOptions } from './request-log.ts';
-import { type SumdbHandler, type SumdbRemote, sumdbHandler } from './sumdb-remote.ts';
+import { type SumdbHandler, type SumdbRemote, type SumdbReply, sumdbHandler } from './sumdb-remote.ts';
 
 export interface FakeUpstreamOptions {
   readonly modules?: readonly FakeModule[];
@@ -28,6 +28,8 @@ export interface FakeUpstreamOptions {
   readonly queries?: Readonly<Record<string, string>>;
   /** Who answers `/sumdb/…`: a function, or databases elsewhere. Default: 404, as a server without pass-through. */
   readonly sumdb?: SumdbHandler | readonly SumdbRemote[];
+  /** Answers every path (percent-decoded, with its slash) in place of all of the above: a server of another kind. */
+  readonly answer?: (path: string) => SumdbReply | Promise<SumdbReply>;
   readonly rules?: readonly FaultRule[];
 }
 
@@ -104,21 +106,22 @@ export async function startFakeUpstream(options: FakeUpstreamOptions = {}): Prom
     if (options.latencyMs)
       await sleep(options.latencyMs, undefined, { signal: exchange.gone }).catch(() => {});
     if (exchange.gone.aborted) return;
-    const full = await replyTo(request).catch((error: unknown) =>
+    const full: SumdbReply = await replyTo(request).catch((error: unknown) =>
       textReply(500, `fake upstream: ${String(error)}\n`),
     );
     try {
-      await sendFaulty(exchange, conditional(request.headers, full), ordered);
+      await sendFaulty(exchange, conditional(request.headers, full), [...ordered, ...(full.faults ?? [])]);
     } finally {
       await full.body.close();
     }
   }
 
-  function replyTo(request: IncomingMessage): Promise<Reply> {
+  async function replyTo(request: IncomingMessage): Promise<SumdbReply> {
     const path = decodedPath(request.url ?? '/');
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      return Promise.resolve(textReply(405, 'method not allowed\n'));
+      return textReply(405, 'method not allowed\n');
     }
+    if (options.answer) return options.answer(path);
     if (path.startsWith('/sumdb/')) return sumdb(path.slice('/sumdb/'.length));
     return answer({ modules, root: options.root, queries }, path);
   }

@@ -14,6 +14,7 @@ server.listen(0, '127.0.0.1', () => {
   console.error('modferry listening on http://127.0.0.1:' + server.address().port);
   console.log('ARGS ' + JSON.stringify(process.argv.slice(2)));
   console.log('ENV ' + Object.keys(process.env).sort().join(','));
+  console.log('GOSUMDB ' + (process.env.GOSUMDB ?? 'none'));
 });
 process.on('SIGHUP', () => {
   const child = spawn(process.execPath, ['-e', 'console.log(1); setInterval(() => {}, 1e6)'], { stdio: 'pipe' });
@@ -69,7 +70,17 @@ describe('startModferry', () => {
       'off',
     ]);
     expect(await readFile(modferry.configFile ?? '', 'utf8')).toBe('{"offline":true}');
-    expect(env).toBe('EXTRA,HOME,PATH');
+    expect(env).toBe('EXTRA,GOSUMDB,HOME,PATH');
+  });
+
+  it.each([
+    { env: {}, expected: 'off' },
+    { env: { GOSUMDB: 'sum.test+1+k' }, expected: 'sum.test+1+k' },
+    { env: { GOSUMDB: undefined }, expected: 'none' },
+  ])('turns checksum databases off unless the test says otherwise: $expected', async ({ env, expected }) => {
+    const modferry = await start({ env });
+    const [, gosumdb] = await modferry.waitForLine(/^GOSUMDB (.*)/);
+    expect(gosumdb).toBe(expected);
   });
 
   it('tells how it ended, and what it said, when stopped', async () => {

@@ -17,8 +17,11 @@ export interface StartModferryOptions {
   readonly args?: readonly string[];
   /** Replaces `serve --listen …` and everything behind it. */
   readonly wholeArgs?: readonly string[];
-  /** Added to a clean environment: PATH and a HOME of its own only. */
-  readonly env?: Readonly<Record<string, string>>;
+  /**
+   * Added to a clean environment: PATH, a HOME of its own, and `GOSUMDB=off`, because no checksum database knows
+   * made-up modules. It wins; undefined removes a variable, and without GOSUMDB the official database is used.
+   */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Default: a temporary one, removed when the process is closed. */
   readonly dataDir?: string;
   /** Written to a file and given as `--config`: YAML text, or a value that becomes JSON (which is YAML). */
@@ -84,7 +87,7 @@ export async function startModferry(options: StartModferryOptions = {}): Promise
   const startedMs = performance.now();
   const child = spawn(program, [...before, ...args], {
     cwd: dir.path,
-    env: { PATH: process.env['PATH'], HOME: home, ...options.env },
+    env: { PATH: process.env['PATH'], HOME: home, GOSUMDB: 'off', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });

@@ -2,10 +2,14 @@
  * The `/sumdb/` side of a fake upstream (https://go.dev/ref/mod#checksum-database): a function of the test's own, or
  * pass-through to databases that live elsewhere, fake or real. Nothing is verified here.
  */
+import type { Fault } from './faults.ts';
 import { bytesReply, type Reply, textReply } from './reply.ts';
 
+/** A reply, and faults committed with it after those that the upstream's own script orders. */
+export type SumdbReply = Reply & { readonly faults?: readonly Fault[] };
+
 /** Answers a path such as `sum.golang.org/lookup/example.com/a@v1.0.0`, percent-decoded. */
-export type SumdbHandler = (path: string) => Reply | Promise<Reply>;
+export type SumdbHandler = (path: string) => SumdbReply | Promise<SumdbReply>;
 
 export interface SumdbRemote {
   /** The database's name, `host` or `host/path`. */
@@ -14,7 +18,9 @@ export interface SumdbRemote {
   readonly url: string;
 }
 
-export function sumdbHandler(sumdb: SumdbHandler | readonly SumdbRemote[]): (path: string) => Promise<Reply> {
+export function sumdbHandler(
+  sumdb: SumdbHandler | readonly SumdbRemote[],
+): (path: string) => Promise<SumdbReply> {
   if (typeof sumdb === 'function') return async (path) => sumdb(path);
   return async (path) => {
     const remote = sumdb.find(({ name }) => path.startsWith(`${name}/`));

@@ -21,3 +21,14 @@ export const jsonFlag = {
   withNegated: false,
   brief: 'Print JSON for scripts',
 } as const;
+
+export const yesFlag = { kind: 'boolean', optional: true, withNegated: false } as const;
+
+export const reasonFlag = { kind: 'parsed', parse: parseReason, placeholder: 'TEXT' } as const;
+
+function parseReason(text: string): string {
+  const trimmed = text.trim();
+  if (trimmed === '') throw new Error('write in a few words why');
+  if (trimmed.length > 500) throw new Error('write no more than 500 characters');
+  return trimmed;
+}

@@ -6,10 +6,11 @@ import { CliError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
 import { formatSize, formatTime, plural, renderTable } from '../format.ts';
 import { parseModuleArgument } from '../module-argument.ts';
+import { describeEntry } from '../quarantine-lookup.ts';
 import { openForReading } from '../read-store.ts';
 import { type ModuleEntries, selectModules } from '../selection.ts';
 import { type FolderFlags, loadFolder } from '../settings.ts';
-import { describeArtifacts, summaryOf } from '../version-summary.ts';
+import { describeArtifacts, summaryOf, trustText } from '../version-summary.ts';
 
 export interface InfoFlags extends FolderFlags {
   readonly json?: boolean;
@@ -48,7 +49,10 @@ async function versionInfo(
       faults.push(error.message);
     }
   }
-  if (Object.keys(artifacts).length === 0 && faults.length === 0) {
+  const suspects = (await store.quarantine.list()).filter(
+    ({ key }) => key.path === path && key.version === version,
+  );
+  if (Object.keys(artifacts).length === 0 && faults.length === 0 && suspects.length === 0) {
     throw new CliError(
       'absent',
       `nothing of ${path}@${version} is stored; modferry ls ${path} shows what is`,
@@ -57,7 +61,7 @@ async function versionInfo(
   const described = describeArtifacts(artifacts);
   if (flags.json === true) {
     context.stdout.write(
-      `${JSON.stringify({ module: path, version, artifacts: described, faults }, null, 2)}\n`,
+      `${JSON.stringify({ module: path, version, artifacts: described, faults, quarantine: suspects.map(describeEntry) }, null, 2)}\n`,
     );
   } else {
     context.stdout.write(`${path}@${version}\n`);
@@ -67,6 +71,10 @@ async function versionInfo(
       ];
       context.stdout.write(`${renderTable(rows)}    sha256 ${one.sha256}\n`);
       if (one.h1 !== null) context.stdout.write(`    ${one.h1}\n`);
+      if (ext !== 'info') context.stdout.write(`    ${trustText(one)}\n`);
+    }
+    for (const { id, cause, key, source, reason } of suspects) {
+      context.stdout.write(`  in quarantine ${id}: .${key.ext} from ${source}, ${cause}: ${reason}\n`);
     }
   }
   if (faults.length > 0) throw new CliError('failed', faults.join('\nmodferry: '));

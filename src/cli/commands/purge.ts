@@ -3,15 +3,13 @@
  * one, so that it also stops fills under way; otherwise it is done here. Either way every process on the folder
  * knows within a second.
  */
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { openFsStore } from '../../store/fs/fs-store.ts';
 import type { PurgeEvent } from '../../store/store.ts';
 import { adminSockets, askRunning } from '../admin-client.ts';
 import { CliError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
 import { formatSize, plural, writeJsonLine } from '../format.ts';
 import { parseModuleArgument } from '../module-argument.ts';
+import { openForChanging } from '../open-store.ts';
 import { type FolderFlags, loadFolder } from '../settings.ts';
 
 export interface PurgeFlags extends FolderFlags {
@@ -56,13 +54,7 @@ export async function purge(this: CliContext, flags: PurgeFlags, argument: strin
 }
 
 async function purgeHere(context: CliContext, dataDir: string, event: PurgeEvent): Promise<PurgeResult> {
-  // Opening would make the folder; a purge in a folder that is not there is a mistyped --data.
-  const isThere = await stat(join(dataDir, 'download')).then(
-    () => true,
-    () => false,
-  );
-  if (!isThere) throw new CliError('absent', `there is no store in ${dataDir}; name its folder with --data`);
-  const store = await openFsStore({ folder: dataDir, clock: context.clock });
+  const store = await openForChanging(dataDir, context.clock);
   try {
     return await store.purge(event);
   } finally {

@@ -3,12 +3,17 @@ import { createHash } from 'node:crypto';
 import { parseModulePath } from '../../gomod/module-path.ts';
 import type { ArtifactExt, ArtifactKey, Version } from '../../gomod/types.ts';
 import { isCanonical } from '../../gomod/version.ts';
+import type { Evidence } from '../quarantine.ts';
 import type { PublishFacts, PublishResult, Store } from '../store.ts';
 
 /** One empty place for a store, e.g. a fresh folder or bucket prefix. */
 export interface StorePlace {
   /** Opens a further instance on the place; the second and later ones stand for other processes. */
-  open(options?: { claimStallMs?: number }): Promise<Store>;
+  open(options?: {
+    claimStallMs?: number;
+    quarantineBytes?: number;
+    quarantineEntries?: number;
+  }): Promise<Store>;
   /** Closes what was opened and removes the place. */
   remove(): Promise<void>;
 }
@@ -31,6 +36,19 @@ export function sha256Of(text: string | Uint8Array): string {
 /** A well-formed h1 that stands for the tree `name`. */
 export function fakeH1(name: string): string {
   return `h1:${createHash('sha256').update(name).digest('base64')}`;
+}
+
+/** Evidence that the bytes `body` of this artifact are not what they should be. */
+export function evidenceOf(key: ArtifactKey, body: string): Evidence {
+  return {
+    key,
+    cause: 'mismatch',
+    source: 'mirror',
+    reason: 'its h1 differs',
+    sha256: sha256Of(body),
+    sizeBytes: body.length,
+    atMs: 1_700_000_000_000,
+  };
 }
 
 /** Stages, writes and publishes in one go. */

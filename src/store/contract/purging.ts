@@ -44,6 +44,17 @@ export function purgingContract(makePlace: () => Promise<StorePlace>): void {
         expect(await textOf(store, zip)).toBe('other');
       });
 
+      it('removes the whole version also where one artifact is named: only withdraw takes single ones', async () => {
+        await putVersion(store, path, 'v1.0.0');
+        const staged = await store.stage(mod);
+        await store.purge({ path, version: versionOf('v1.0.0'), ext: 'zip' });
+        expect(await store.holdsAnyOf(path)).toBe(false);
+        await expect(staged.publish({ sha256: sha256Of(''), source: 't' })).rejects.toMatchObject({
+          code: 'purged',
+        });
+        await staged.close();
+      });
+
       it('removes a whole module', async () => {
         await putVersion(store, path, 'v1.0.0');
         await putVersion(store, path, 'v1.1.0');

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseModulePath } from '../../gomod/module-path.ts';
-import { keyOf, put, putVersion, sha256Of, textOf } from '../contract/kit.ts';
+import { collect, evidenceOf, keyOf, put, putVersion, sha256Of, textOf } from '../contract/kit.ts';
 import { makeTestFolder, mount } from './test-folder.ts';
 
 const path = 'example.com/m';
@@ -83,12 +83,93 @@ describe.runIf(process.getuid?.() === 0)('a disk that is full', () => {
   });
 });
 
+describe.runIf(process.getuid?.() === 0)('a full disk and suspects', () => {
+  it('keeps the evidence without the bytes beyond the stop mark, of a staged file and of a body', async () => {
+    const folder = makeTestFolder({ tmpfs: 'size=2m' });
+    const store = await folder.open();
+    const staged = await store.stage(zip);
+    await staged.write([Buffer.from('bad')]);
+    fs.writeFileSync(join(folder.path, 'filler'), Buffer.alloc(1_300_000));
+    const full = await folder.open({ stopAt: 0.5 });
+
+    const body = await full.quarantine.add(evidenceOf(mod, 'bad'), { body: Buffer.from('bad') });
+    await expect(full.stage(zip)).rejects.toMatchObject({ code: 'disk_full' });
+
+    expect(body.hasBytes).toBe(false);
+    expect(folder.files('quarantine')).toEqual([`${body.id}.json`]);
+    await staged.close();
+  });
+
+  it('keeps the evidence where the bytes no longer fit, and gives the staged ones back', async () => {
+    const folder = makeTestFolder({ tmpfs: 'size=2m' });
+    const store = await folder.open({ stopAt: 1 });
+    const large = 'x'.repeat(3_000_000);
+
+    const entry = await store.quarantine.add(evidenceOf(zip, large), { body: Buffer.from(large) });
+
+    expect(entry).toMatchObject({ hasBytes: false, sizeBytes: large.length });
+    expect(folder.files('quarantine')).toEqual([`${entry.id}.json`]);
+    expect(fs.readdirSync(join(store.instanceFolder ?? '', 'staging'))).toEqual([]);
+  });
+
+  it('says disk_full when not even evidence can be kept, and a withdrawal then still takes the file out', async () => {
+    const folder = makeTestFolder({ tmpfs: 'size=2m' });
+    const store = await folder.open({ stopAt: 1 });
+    const body = 'y'.repeat(20_000);
+    await put(store, zip, body);
+    await put(store, mod, 'module m');
+    await store.idle();
+    const staged = await store.stage(zip);
+    await staged.write([Buffer.from('bad')]);
+    const filler = fs.openSync(join(folder.path, 'filler'), 'w');
+    try {
+      for (;;) fs.writeSync(filler, Buffer.alloc(4_096));
+    } catch {
+      // Full now.
+    }
+    fs.closeSync(filler);
+
+    await expect(store.quarantine.add(evidenceOf(zip, 'bad'), { staged })).rejects.toMatchObject({
+      code: 'disk_full',
+    });
+    await expect(staged.publish({ sha256: sha256Of('bad'), source: 't' })).rejects.toMatchObject({
+      code: 'io',
+    });
+    await staged.close();
+    const entry = await store.withdraw(zip, evidenceOf(zip, body));
+
+    expect(entry).toMatchObject({ key: zip, cause: 'mismatch' });
+    expect(await store.open(zip)).toBeUndefined();
+    expect(await textOf(store, mod)).toBe('module m');
+    expect(await store.quarantine.of(zip)).toEqual([entry]);
+  });
+
+  it('fails a swap with disk_full, and the state before it stays whole', async () => {
+    const folder = makeTestFolder({ tmpfs: 'size=2m' });
+    const store = await folder.open({ stopAt: 1 });
+    const before = Buffer.from('head');
+    await store.swapSumdbState('sum.test', 'head', undefined, before);
+    fs.writeFileSync(join(folder.path, 'filler'), Buffer.alloc(1_800_000));
+
+    await expect(
+      store.swapSumdbState('sum.test', 'head', before, Buffer.alloc(1_000_000)),
+    ).rejects.toMatchObject({ code: 'disk_full' });
+
+    expect(await store.readSumdbState('sum.test', 'head')).toEqual(before);
+    expect(fs.readdirSync(join(store.instanceFolder ?? '', 'staging'))).toEqual([]);
+    expect(await store.swapSumdbState('sum.test', 'head', before, Buffer.from('next'))).toBe(true);
+  });
+});
+
 describe.runIf(process.getuid?.() === 0)('a folder that cannot be written', () => {
   it('is opened for reading with a warning, and refuses the rest as read_only', async () => {
     const folder = makeTestFolder({ tmpfs: 'size=2m' });
     const first = await folder.open();
     await putVersion(first, path, 'v1.0.0');
     await first.keepSumdb('sum.test', 'latest', Buffer.from('9'));
+    await first.swapSumdbState('sum.test', 'head', undefined, Buffer.from('h'));
+    await put(first, keyOf(path, 'v1.1.0', 'mod'), 'late', { unproven: 'unreachable' });
+    const suspect = await first.quarantine.add(evidenceOf(zip, 'bad'), { body: Buffer.from('bad') });
     await first.close();
     fs.rmSync(join(folder.path, 'meta/records'), { recursive: true });
     mount(['-o', 'remount,ro', folder.path]);
@@ -113,5 +194,18 @@ describe.runIf(process.getuid?.() === 0)('a folder that cannot be written', () =
     await expect(store.keepSumdb('sum.test', 'latest', Buffer.from('10'))).rejects.toMatchObject({
       code: 'read_only',
     });
+    expect((await store.readSumdbState('sum.test', 'head'))?.toString()).toBe('h');
+    expect(await store.quarantine.list()).toEqual([suspect]);
+    expect(fs.readFileSync((await store.quarantine.fileOf(suspect.id)) ?? '', 'utf8')).toBe('bad');
+    expect(await collect(store.awaitingProof())).toEqual([keyOf(path, 'v1.1.0', 'mod')]);
+    const evidence = evidenceOf(mod, `module ${path}\n`);
+    const refused = [
+      store.quarantine.add(evidence, undefined),
+      store.quarantine.drop(suspect.id),
+      store.withdraw(mod, evidence),
+      store.setTrust(mod, evidence.sha256, { unproven: 'off' }),
+      store.swapSumdbState('sum.test', 'head', Buffer.from('h'), undefined),
+    ];
+    for (const each of refused) await expect(each).rejects.toMatchObject({ code: 'read_only' });
   });
 });

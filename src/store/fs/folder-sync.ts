@@ -4,7 +4,7 @@
  */
 import { dirname } from 'node:path';
 import { LRUCache } from 'lru-cache';
-import { isErrno, makeFolders, OpenFile } from './files.ts';
+import { isErrno, makeFolders, OpenFile, rename, unlinkIfAny } from './files.ts';
 import { Rerun } from './rerun.ts';
 
 /** Folders remembered as made and durable; a forgotten one costs a mkdir again. */
@@ -42,6 +42,30 @@ export class FolderSync {
   /** To be called when a folder was or may have been removed. */
   forget(folder: string): void {
     this.#made.delete(folder);
+  }
+
+  /**
+   * Puts a durable file in place of another: readers and a power cut meet the old one or the new one. `temporary` is
+   * gone in any case. Rejects with the system's error.
+   */
+  async replace(temporary: string, path: string): Promise<void> {
+    const folder = dirname(path);
+    try {
+      await this.ensure(folder);
+      try {
+        await rename(temporary, path);
+      } catch (error) {
+        if (!isErrno(error, 'ENOENT')) throw error;
+        // Somebody removed the folder that we remember as made.
+        this.forget(folder);
+        await this.ensure(folder);
+        await rename(temporary, path);
+      }
+    } catch (error) {
+      await unlinkIfAny(temporary).catch(() => false);
+      throw error;
+    }
+    await this.sync(folder);
   }
 
   async #make(folder: string): Promise<void> {

@@ -3,6 +3,8 @@
  * Several processes may share one folder. This file is the face; the work is in its neighbours.
  */
 import type { ArtifactKey, ModulePath, Version } from '../../gomod/types.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Evidence, Quarantine, QuarantineEntry } from '../quarantine.ts';
 import type {
   ArtifactFile,
   Claim,
@@ -13,20 +15,26 @@ import type {
   Staged,
   Store,
   StoreSpace,
+  SumdbState,
+  Trust,
   VersionEntry,
 } from '../store.ts';
-import { type StoreError, storeError, toStoreError } from '../store-error.ts';
+import { attempt, type StoreError, storeError, toStoreError } from '../store-error.ts';
 import { FsArtifactFile } from './artifact-file.ts';
+import { walkAwaitingProof } from './awaiting-proof.ts';
 import { isAbsence, isErrno, OpenFile, statIfAny } from './files.ts';
+import { FsQuarantine } from './fs-quarantine.ts';
 import { Instance } from './instance.ts';
 import { Journal } from './journal.ts';
 import { keyText, Layout } from './layout.ts';
 import { Mutables } from './mutables.ts';
 import type { FsStoreOptions } from './options.ts';
 import { checkFolder, makeLayout, probeHardLinks } from './prepare.ts';
+import { QuarantineFolder } from './quarantine-folder.ts';
 import { Records } from './records.ts';
 import { Space } from './space.ts';
 import { readSumdb } from './sumdb-folder.ts';
+import { readSumdbState } from './sumdb-state.ts';
 import { readCompleteVersions, readVersions } from './versions-folder.ts';
 import { walkVersions } from './walk.ts';
 import { Writer } from './writer.ts';
@@ -36,6 +44,7 @@ const defaultRecordCacheEntries = 20_000;
 
 interface Parts {
   readonly layout: Layout;
+  readonly clock: Clock;
   readonly journal: Journal;
   readonly records: Records;
   readonly space: Space;
@@ -48,6 +57,7 @@ interface Parts {
 export class FsStore implements Store {
   readonly description: string;
   readonly warnings: readonly string[];
+  readonly quarantine: Quarantine;
   readonly #parts: Parts;
   #closing: Promise<void> | undefined;
 
@@ -55,6 +65,8 @@ export class FsStore implements Store {
     this.#parts = parts;
     this.description = `folder ${parts.layout.data}`;
     this.warnings = parts.warnings;
+    const suspects = parts.writer?.suspects ?? new QuarantineFolder(parts.layout.quarantine, parts.clock);
+    this.quarantine = new FsQuarantine(suspects, () => this.#writer().quarantine);
   }
 
   /** `run/{instance}` of this process, e.g. for the admin socket; undefined on a folder that is only read. */
@@ -129,37 +141,59 @@ export class FsStore implements Store {
 
   async writeMutable(path: ModulePath, name: MutableName, entry: MutableEntry): Promise<void> {
     const writer = this.#writer();
-    try {
-      await writer.mutables.write(path, name, entry);
-    } catch (error) {
-      throw toStoreError(error, `write ${name} of ${path}`);
-    }
+    return await attempt(`write ${name} of ${path}`, () => writer.mutables.write(path, name, entry));
   }
 
   async keptSumdb(name: string, operation: string): Promise<KeptSumdb | undefined> {
-    try {
-      return await readSumdb(this.#parts.layout, name, operation);
-    } catch (error) {
-      throw toStoreError(error, `read ${operation} of ${name}`);
-    }
+    return await attempt(`read ${operation} of ${name}`, () =>
+      readSumdb(this.#parts.layout, name, operation),
+    );
   }
 
   async keepSumdb(name: string, operation: string, body: Buffer): Promise<boolean> {
     const writer = this.#writer();
+    return await attempt(`keep ${operation} of ${name}`, () => writer.keepSumdb(name, operation, body));
+  }
+
+  async readSumdbState(name: string, state: SumdbState): Promise<Buffer | undefined> {
+    return await attempt(`read the ${state} of ${name}`, () =>
+      readSumdbState(this.#parts.layout, name, state),
+    );
+  }
+
+  async swapSumdbState(
+    name: string,
+    state: SumdbState,
+    expected: Buffer | undefined,
+    next: Buffer | undefined,
+  ): Promise<boolean> {
+    const writer = this.#writer();
+    return await attempt(`write the ${state} of ${name}`, () =>
+      writer.swapSumdbState({ name, state, expected, next }),
+    );
+  }
+
+  async setTrust(key: ArtifactKey, sha256: string, trust: Trust): Promise<boolean> {
+    const writer = this.#writer();
+    return await attempt(`write the record of ${keyText(key)}`, () => writer.setTrust(key, sha256, trust));
+  }
+
+  async *awaitingProof(): AsyncGenerator<ArtifactKey> {
     try {
-      return await writer.keepSumdb(name, operation, body);
+      yield* walkAwaitingProof({ ...this.#parts, canRemove: this.#parts.writer !== undefined });
     } catch (error) {
-      throw toStoreError(error, `keep ${operation} of ${name}`);
+      throw toStoreError(error, 'look for what awaits a proof');
     }
+  }
+
+  async withdraw(key: ArtifactKey, evidence: Evidence): Promise<QuarantineEntry | undefined> {
+    const writer = this.#writer();
+    return await attempt(`withdraw ${keyText(key)}`, () => writer.withdraw(key, evidence));
   }
 
   async purge(event: PurgeEvent): Promise<{ removedVersions: number; removedBytes: number }> {
     const writer = this.#writer();
-    try {
-      return await writer.purge(event);
-    } catch (error) {
-      throw toStoreError(error, `purge ${event.path}`);
-    }
+    return await attempt(`purge ${event.path}`, () => writer.purge(event));
   }
 
   onPurge(listener: (event: PurgeEvent) => void): () => void {
@@ -244,7 +278,7 @@ export async function openFsStore(options: FsStoreOptions): Promise<FsStore> {
       cacheEntries: options.recordCacheEntries ?? defaultRecordCacheEntries,
     });
     const space = new Space(layout.data, options.clock, options.stopAt ?? defaultStopAt);
-    const shared = { layout, journal, records, space };
+    const shared = { layout, clock: options.clock, journal, records, space };
     const writer =
       instance === undefined ? undefined : new Writer({ ...shared, options, instance, hardLinks });
     return new FsStore({ ...shared, warnings, writer, refusal });

@@ -61,4 +61,44 @@ describe('the purge journal', () => {
     await journal.close();
     expect(heard).toEqual([{ path: 'example.com/m', version: 'v1.0.0' }]);
   });
+
+  it('tells which artifact was withdrawn, and fences no fill by it', async () => {
+    const file = join(makeTestFolder().path, 'journal');
+    const [one, two] = [new Journal(file, systemClock), new Journal(file, systemClock)];
+    await one.open();
+    await two.open();
+    const heard: PurgeEvent[] = [];
+    two.on((event) => heard.push(event));
+    const { path, version, ext } = keyOf('example.com/m', 'v1.0.0', 'zip');
+    const fences = [await two.raise({ path, version, ext }), await two.raise({ path, version, ext: 'mod' })];
+
+    await one.append({ path, version, ext });
+    for (const fence of fences) expect(await two.overtook(fence)).toBe(false);
+    await one.append({ path, version });
+    for (const fence of fences) expect(await two.overtook(fence)).toBe(true);
+
+    await one.close();
+    await two.close();
+    expect(heard).toEqual([
+      { path, version, ext },
+      { path, version },
+    ]);
+  });
+
+  it('takes a kind it does not know for the whole version, and one without a version for the module', async () => {
+    const file = join(makeTestFolder().path, 'journal');
+    const journal = new Journal(file, systemClock);
+    await journal.open();
+    const heard: PurgeEvent[] = [];
+    journal.on((event) => heard.push(event));
+    const fence = await journal.raise(keyOf('example.com/m', 'v1.0.0', 'zip'));
+    const lines = [
+      { path: 'example.com/m', version: 'v1.0.0', ext: 'sbom' },
+      { path: 'example.com/m', ext: 'zip' },
+    ];
+    fs.writeFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    expect(await journal.overtook(fence)).toBe(true);
+    await journal.close();
+    expect(heard).toEqual([{ path: 'example.com/m', version: 'v1.0.0' }, { path: 'example.com/m' }]);
+  });
 });

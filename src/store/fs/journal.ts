@@ -2,6 +2,9 @@
  * The purge journal: one JSON line a purge, appended by whoever purges and read by every process on the folder.
  * It carries purges to other processes within a poll, and it fences fills: what was staged before a purge of its
  * key is not published after it. Lines are ordered by their offset.
+ *
+ * A line with `ext` tells of a withdrawal: one stored file was taken out. It reaches the listeners and raises no
+ * fence, because what is being filled is another file than the one withdrawn, and often the one that heals it.
  */
 import fs from 'node:fs';
 import { parseModulePath } from '../../gomod/module-path.ts';
@@ -11,6 +14,7 @@ import type { Clock, Timer } from '../../lib/clock.ts';
 import type { PurgeEvent } from '../store.ts';
 import { fileMode, isAbsence, isErrno, OpenFile, rename, statIfAny, unlinkIfAny } from './files.ts';
 import { parseObject } from './json-object.ts';
+import { artifactExts } from './layout.ts';
 import { Rerun } from './rerun.ts';
 
 const pollMs = 250;
@@ -154,7 +158,7 @@ export class Journal {
   #apply(line: string): void {
     const event = parseLine(line);
     if (event === undefined) return;
-    for (const fence of this.#fences) {
+    for (const fence of event.ext === undefined ? this.#fences : []) {
       if (fence.key.path !== event.path) continue;
       if (event.version === undefined || event.version === fence.key.version) fence.purged = true;
     }
@@ -213,5 +217,8 @@ function parseLine(line: string): PurgeEvent | undefined {
   }
   const version = value['version'];
   if (version === undefined) return { path };
-  return typeof version === 'string' && isCanonical(version) ? { path, version } : undefined;
+  if (typeof version !== 'string' || !isCanonical(version)) return undefined;
+  // A kind that is not known here is taken for the whole version: more is forgotten than need be, never less.
+  const ext = artifactExts.find((known) => known === value['ext']);
+  return ext === undefined ? { path, version } : { path, version, ext };
 }

@@ -8,7 +8,7 @@ import { escapeCase } from '../../gomod/escape.ts';
 import { escapePath } from '../../gomod/module-path.ts';
 import type { ArtifactExt, ArtifactKey, ModulePath } from '../../gomod/types.ts';
 import { escapeVersion } from '../../gomod/version.ts';
-import type { MutableName } from '../store.ts';
+import type { MutableName, SumdbState } from '../store.ts';
 
 export const artifactExts: readonly ArtifactExt[] = ['info', 'mod', 'zip'];
 
@@ -24,6 +24,9 @@ export class Layout {
   readonly format: string;
   readonly journal: string;
   readonly claims: string;
+  /** Markers of what was published unproven and is to be proven later. */
+  readonly awaiting: string;
+  readonly quarantine: string;
 
   constructor(data: string) {
     this.data = data;
@@ -33,6 +36,8 @@ export class Layout {
     this.format = join(this.meta, 'format');
     this.journal = join(this.meta, 'journal');
     this.claims = join(this.meta, 'claims');
+    this.awaiting = join(this.meta, 'unproven');
+    this.quarantine = join(data, 'quarantine');
   }
 
   /** `download/{escaped module}/@v`. */
@@ -77,17 +82,35 @@ export class Layout {
    * must not lead out of the folder, nor meet itself in another case on a file system that folds case.
    */
   sumdb(name: string, operation: string): string | undefined {
-    if (!sumdbNameShape.test(name) || !sumdbOperationShape.test(operation)) return undefined;
-    if ([...name.split('/'), ...operation.split('/')].some((part) => part === '.' || part === '..')) {
-      return undefined;
-    }
+    const folder = this.#sumdbFolder(name);
+    if (folder === undefined || !sumdbOperationShape.test(operation) || hasDots(operation)) return undefined;
+    return join(folder, operation);
+  }
+
+  /** `meta/sumdb/{escaped name}/head.json` or `fork.json`: no operation has such a name. Undefined as above. */
+  sumdbState(name: string, state: SumdbState): string | undefined {
+    const folder = this.#sumdbFolder(name);
+    return folder === undefined ? undefined : join(folder, `${state}.json`);
+  }
+
+  #sumdbFolder(name: string): string | undefined {
+    if (!sumdbNameShape.test(name) || hasDots(name)) return undefined;
     // `@` cannot stand in a database's name, so one that is the beginning of another never meets its files.
-    return join(this.meta, 'sumdb', escapeCase(name).replaceAll('/', '@'), operation);
+    return join(this.meta, 'sumdb', escapeCase(name).replaceAll('/', '@'));
+  }
+
+  /** `meta/unproven/{hash of the key}.json`; the key itself is inside. */
+  awaitingProof(key: ArtifactKey): string {
+    return join(this.awaiting, `${keyHash(key)}.json`);
   }
 
   claim(key: ArtifactKey): string {
     return join(this.claims, `${keyHash(key)}.json`);
   }
+}
+
+function hasDots(name: string): boolean {
+  return name.split('/').some((part) => part === '.' || part === '..');
 }
 
 function fileName(key: ArtifactKey): string {

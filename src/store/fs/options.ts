@@ -16,6 +16,10 @@ export interface FsStoreOptions {
   readonly listDelayMs?: number;
   /** Publish by hard link. Default: probed at opening. False makes the folder unfit for sharing. */
   readonly hardLinks?: boolean;
+  /** Suspect bytes kept in quarantine; of more, the oldest go and their evidence stays. Default 1 GiB. */
+  readonly quarantineBytes?: number;
+  /** Entries kept in quarantine; of more, the oldest go. Default 1 000. */
+  readonly quarantineEntries?: number;
 }
 
 /** Resolves after `delayMs`, or rejects with the signal's reason. */

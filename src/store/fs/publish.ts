@@ -7,6 +7,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { isEqualContent } from '../equal-content.ts';
 import type { ArtifactRecord, PublishFacts, PublishResult } from '../store.ts';
 import { StoreError, storeError, toStoreError } from '../store-error.ts';
+import type { AwaitingProof } from './awaiting-proof.ts';
 import {
   createFile,
   isErrno,
@@ -23,6 +24,7 @@ import { keyText, type Layout } from './layout.ts';
 import type { Lists } from './lists.ts';
 import type { Records } from './records.ts';
 import type { StagedFile } from './staged-file.ts';
+import { strongerTrust, trustOf } from './trust.ts';
 
 /** A purge may remove the emptied folder between making and using it. */
 const maxFolderTries = 4;
@@ -36,6 +38,7 @@ export interface PublisherOptions {
   readonly journal: Journal;
   readonly lists: Lists;
   readonly records: Records;
+  readonly awaiting: AwaitingProof;
   readonly hardLinks: boolean;
 }
 
@@ -67,11 +70,13 @@ export class Publisher {
   }
 
   async #publish(key: ArtifactKey, staged: StagedFile, facts: PublishFacts): Promise<PublishResult> {
-    const { layout, folders, journal, records, clock } = this.#options;
+    const { layout, folders, journal, records, awaiting, clock } = this.#options;
     const folder = layout.versionsFolder(key.path);
     const [stats] = await Promise.all([
       staged.open.sync().then(() => staged.open.stat()),
       folders.ensure(folder),
+      // Before the artifact can be seen: a kill in between must not leave one that nobody proves any more.
+      facts.unproven === 'unreachable' ? awaiting.mark(key) : undefined,
     ]);
     facts.signal?.throwIfAborted();
     const record: ArtifactRecord = {
@@ -81,6 +86,7 @@ export class Publisher {
       source: facts.source,
       storedAtMs: clock.now(),
       modifiedAtMs: stats.modifiedAtMs,
+      ...trustOf(facts),
     };
     const hashFileMade = await this.#makeZipHash(key, folder, facts.h1);
     const linked = await this.#link(key, staged.file, folder).catch(async (error: unknown) => {
@@ -91,16 +97,16 @@ export class Publisher {
     if (!hashFileMade) await this.#correctZipHash(key, facts.h1);
     await Promise.all([
       folders.sync(folder),
-      // A record that could not be written is rebuilt; the artifact itself is published.
-      records.write(key, record).catch(() => {}),
-      unlinkIfAny(staged.file),
+      // A record that could not be written is rebuilt, and one of an earlier file must not judge this one; the
+      // artifact itself is published.
+      records.write(key, record).catch(() => records.remove(key).catch(() => {})),
     ]).catch((error: unknown) => {
       // Purged in this moment: the check below says so. Anything else means the name is not known to be durable.
       if (!isErrno(error, 'ENOENT')) throw error;
     });
     // A purge that did not see our link is seen here, as it appends its line before it removes files.
     if (await journal.overtook(staged.fence)) {
-      await this.#withdraw(key, stats.inode);
+      await this.#takeBack(key, stats.inode);
       throw purgedError(key);
     }
     return { outcome: 'published', record };
@@ -189,7 +195,7 @@ export class Publisher {
       // The winner may be of another process that has not synced its folder yet, and we are about to call it durable.
       if (equal) {
         await folders.sync(layout.versionsFolder(key.path));
-        return { outcome: 'present', record: stored };
+        return { outcome: 'present', record: await this.#prove(key, stored, offered) };
       }
       if (hashFileMade) await unlinkIfAny(layout.zipHash(key));
       return { outcome: 'conflict', record: stored, offered: offered.sha256 };
@@ -208,22 +214,42 @@ export class Publisher {
     offered: ArtifactRecord,
     rotten: StoreError,
   ): Promise<PublishResult> {
-    const { layout, records, folders } = this.#options;
+    const { layout, records, folders, awaiting } = this.#options;
     const recorded = await records.stored(key);
     if (recorded === undefined || !isEqualContent(key.ext, recorded, offered)) throw rotten;
+    const { proof: _proof, unproven: _unproven, ...facts } = offered;
+    const record = { ...facts, ...strongerTrust(recorded, offered) };
+    // The record first: by either of the two the old file is rotten, and the new one never is.
+    await records.write(key, record);
     await rename(staged.file, layout.artifact(key));
-    await records.write(key, offered);
     await folders.sync(layout.versionsFolder(key.path));
-    return { outcome: 'published', record: offered };
+    if (record.unproven !== 'unreachable') await awaiting.unmark(key);
+    return { outcome: 'published', record };
   }
 
-  async #withdraw(key: ArtifactKey, inode: number): Promise<void> {
-    const { layout, records } = this.#options;
+  /** What proves one of two equal contents proves the other; the first one's provenance stays. */
+  async #prove(key: ArtifactKey, stored: ArtifactRecord, offered: ArtifactRecord): Promise<ArtifactRecord> {
+    const { records, awaiting } = this.#options;
+    // Another process may have proven it since the record came into memory here.
+    const latest = (await records.stored(key).catch(() => undefined)) ?? stored;
+    const { proof, unproven, ...facts } = latest.sha256 === stored.sha256 ? latest : stored;
+    const trust = strongerTrust({ proof, unproven }, offered);
+    const record = { ...facts, ...trust };
+    const isNews = trust.proof !== proof || trust.unproven !== unproven;
+    // Not written is not lost: it counts as it did before.
+    if (isNews) await records.write(key, record).catch(() => {});
+    if (trust.unproven !== 'unreachable') await awaiting.unmark(key).catch(() => {});
+    return record;
+  }
+
+  async #takeBack(key: ArtifactKey, inode: number): Promise<void> {
+    const { layout, records, awaiting } = this.#options;
     const final = layout.artifact(key);
     // A later fill may have published under this name already: only our own file goes.
     if ((await statIfAny(final))?.inode !== inode) return;
     await records.remove(key);
     await unlinkIfAny(final);
+    await awaiting.unmark(key);
     if (key.ext === 'zip') await unlinkIfAny(layout.zipHash(key));
   }
 }

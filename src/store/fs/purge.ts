@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { ArtifactExt, ModulePath, Version } from '../../gomod/types.ts';
 import type { PurgeEvent } from '../store.ts';
+import type { AwaitingProof } from './awaiting-proof.ts';
 import { isAbsence, isErrno, statIfAny, unlinkIfAny } from './files.ts';
 import type { FolderSync } from './folder-sync.ts';
 import type { Journal } from './journal.ts';
@@ -21,6 +22,7 @@ export interface PurgerOptions {
   readonly journal: Journal;
   readonly lists: Lists;
   readonly records: Records;
+  readonly awaiting: AwaitingProof;
   readonly mutables: Mutables;
 }
 
@@ -30,9 +32,11 @@ export interface PurgeResult {
 }
 
 /** Rejects with the system's error; what was removed until then stays removed, and the purge can be repeated. */
-export async function purge(event: PurgeEvent, options: PurgerOptions): Promise<PurgeResult> {
+export async function purge(order: PurgeEvent, options: PurgerOptions): Promise<PurgeResult> {
   const { layout, folders, journal, lists, mutables } = options;
-  const { path, version } = event;
+  const { path, version } = order;
+  // Single artifacts are withdrawn, not purged: the line must fence fills.
+  const event: PurgeEvent = version === undefined ? { path } : { path, version };
   const folder = layout.versionsFolder(path);
   const result: PurgeResult = { removedVersions: 0, removedBytes: 0 };
   await journal.append(event);
@@ -66,12 +70,13 @@ async function removeVersion(
   options: PurgerOptions,
   result: PurgeResult,
 ): Promise<void> {
-  const { layout, records } = options;
+  const { layout, records, awaiting } = options;
   let removed = false;
   for (const ext of artifactExts) {
     const key = { path, version, ext };
     // Also where there is no file: a record that outlived its file must not judge the next one.
     await records.remove(key);
+    await awaiting.unmark(key);
     if (!exts.has(ext)) continue;
     const file = layout.artifact(key);
     const facts = await statIfAny(file);

@@ -21,15 +21,18 @@ import {
   statIfAny,
   unlinkIfAny,
 } from './files.ts';
+import { hashFile } from './hash-file.ts';
 import { keyText, type Layout } from './layout.ts';
 import { sleep } from './options.ts';
 import { isH1, parseRecord, renderRecord } from './record-file.ts';
+import { trustOf } from './trust.ts';
 
-const hashBlockBytes = 1024 * 1024;
 /** Hashing less than this is quicker than waiting for the record of a file that was published this moment. */
 const worthWaitingBytes = 4 * 1024 * 1024;
 const recentMs = 2_000;
 const waitStepsMs = [10, 30, 60, 100];
+/** Another process may prove meanwhile what has no proof in memory here. */
+const unprovenMs = 5_000;
 
 export interface RecordsOptions {
   readonly layout: Layout;
@@ -50,7 +53,8 @@ export class Records {
     this.#layout = options.layout;
     this.#clock = options.clock;
     this.#staging = options.staging;
-    this.#cache = new LRUCache({ max: options.cacheEntries });
+    const perf = { now: () => options.clock.monotonic() };
+    this.#cache = new LRUCache({ max: options.cacheEntries, ttlResolution: 0, perf });
   }
 
   /** The record of an open artifact. Rejects with StoreError `rotten`, or the system's error. */
@@ -60,7 +64,7 @@ export class Records {
     if (cached !== undefined && fits(cached, facts)) return cached;
     const stored = await this.#read(key);
     if (stored !== undefined && fits(stored, facts)) {
-      this.#cache.set(name, stored);
+      this.#remember(name, stored);
       return stored;
     }
     let running = this.#rebuilding.get(name);
@@ -79,12 +83,17 @@ export class Records {
   /** Writes the record of a published artifact. */
   async write(key: ArtifactKey, record: ArtifactRecord): Promise<void> {
     await replaceFile(this.#layout.record(key), renderRecord(record), this.#temporary());
-    this.#cache.set(keyText(key), record);
+    this.#remember(keyText(key), record);
   }
 
   async remove(key: ArtifactKey): Promise<void> {
     this.#cache.delete(keyText(key));
     await unlinkIfAny(this.#layout.record(key));
+  }
+
+  #remember(name: string, record: ArtifactRecord): void {
+    const isSettled = record.proof !== undefined || record.unproven === 'none';
+    this.#cache.set(name, record, isSettled ? {} : { ttl: unprovenMs });
   }
 
   async #read(key: ArtifactKey): Promise<ArtifactRecord | undefined> {
@@ -104,6 +113,9 @@ export class Records {
     }
     const sha256 = await hashFile(file);
     if (stored !== undefined && stored.sha256 !== sha256) {
+      // The record may have been of the file that stood here before, and this file's has come meanwhile.
+      const latest = await this.#read(key);
+      if (latest !== undefined && fits(latest, facts)) return latest;
       throw storeError('rotten', `${keyText(key)} is not what was published: its SHA-256 changed`, {
         artifact: keyText(key),
         recordedSha256: stored.sha256,
@@ -118,9 +130,10 @@ export class Records {
       source: stored?.source ?? 'unknown',
       storedAtMs: stored?.storedAtMs ?? facts.modifiedAtMs,
       modifiedAtMs: facts.modifiedAtMs,
+      ...(stored === undefined ? {} : trustOf(stored)),
     };
     const kept = await this.#keepRebuilt(key, record, stored === undefined);
-    this.#cache.set(keyText(key), kept);
+    this.#remember(keyText(key), kept);
     return kept;
   }
 
@@ -201,17 +214,4 @@ function fits(record: ArtifactRecord, facts: FileFacts): boolean {
 /** dirhash.Hash1 of a tree that is one file named go.mod. */
 function h1OfGoMod(sha256: string): string {
   return `h1:${createHash('sha256').update(`${sha256}  go.mod\n`).digest('base64')}`;
-}
-
-/** SHA-256 of a whole open file, lower-case hex. */
-async function hashFile(file: OpenFile): Promise<string> {
-  const hash = createHash('sha256');
-  const block = Buffer.allocUnsafeSlow(hashBlockBytes);
-  let position = 0;
-  for (;;) {
-    const count = await file.readAt(block, block.byteLength, position);
-    if (count === 0) return hash.digest('hex');
-    hash.update(block.subarray(0, count));
-    position += count;
-  }
 }

@@ -63,6 +63,24 @@ export class StagedFile implements Staged {
     }
   }
 
+  /**
+   * Hands the file's name over for good: `take` may move it, and says whether it did; otherwise it is removed, also
+   * when `take` fails. Reading works on until `close`. Rejects as `take` does, or with StoreError `io`.
+   */
+  async give<Result>(take: (file: string) => Promise<{ isMoved: boolean; result: Result }>): Promise<Result> {
+    if (this.#state !== 'receiving') throw storeError('io', `${this.file} was published or closed before`);
+    this.#state = 'publishing';
+    let hasName = true;
+    try {
+      const { isMoved, result } = await take(this.file);
+      hasName = !isMoved;
+      return result;
+    } finally {
+      if (hasName) await unlinkIfAny(this.file).catch(() => false);
+      this.#state = 'published';
+    }
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

@@ -12,7 +12,14 @@ export async function readSumdb(
   operation: string,
 ): Promise<KeptSumdb | undefined> {
   const path = layout.sumdb(name, operation);
-  if (path === undefined) return undefined;
+  const kept = path === undefined ? undefined : await readSmallFile(path);
+  return kept === undefined ? undefined : { body: kept.body, keptAtMs: kept.modifiedAtMs };
+}
+
+/** Undefined when there is no such file, or one longer than `maxSumdbBytes`. Rejects with the system's error. */
+export async function readSmallFile(
+  path: string,
+): Promise<{ body: Buffer; modifiedAtMs: number } | undefined> {
   let file: OpenFile | undefined;
   try {
     file = await OpenFile.open(path, 'r');
@@ -21,7 +28,7 @@ export async function readSumdb(
     const body = Buffer.alloc(sizeBytes);
     const read = await file.readAt(body, sizeBytes, 0);
     // Shorter only when somebody else writes it in place: nothing of ours does.
-    return read === sizeBytes ? { body, keptAtMs: modifiedAtMs } : undefined;
+    return read === sizeBytes ? { body, modifiedAtMs } : undefined;
   } catch (error) {
     if (isAbsence(error) || isErrno(error, 'EISDIR')) return undefined;
     throw error;

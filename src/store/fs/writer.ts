@@ -5,8 +5,10 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { ArtifactKey } from '../../gomod/types.ts';
-import type { Claim, PublishFacts, PublishResult, PurgeEvent, Staged } from '../store.ts';
+import type { Evidence, QuarantineEntry } from '../quarantine.ts';
+import type { Claim, PublishFacts, PublishResult, PurgeEvent, Staged, Trust } from '../store.ts';
 import { toStoreError } from '../store-error.ts';
+import { AwaitingProof } from './awaiting-proof.ts';
 import { Claims, stagedName } from './claims.ts';
 import { createFile, isErrno, OpenFile, unlinkIfAny } from './files.ts';
 import { FolderSync } from './folder-sync.ts';
@@ -18,13 +20,20 @@ import { Mutables } from './mutables.ts';
 import type { FsStoreOptions } from './options.ts';
 import { Publisher } from './publish.ts';
 import { type PurgeResult, purge } from './purge.ts';
+import { QuarantineFolder } from './quarantine-folder.ts';
+import { QuarantineWriter } from './quarantine-writer.ts';
 import type { Records } from './records.ts';
+import { setTrust } from './set-trust.ts';
 import type { Space } from './space.ts';
 import { StagedFile } from './staged-file.ts';
 import { writeSumdb } from './sumdb-folder.ts';
+import { type StateSwap, SumdbStates } from './sumdb-state.ts';
+import { withdraw } from './withdraw.ts';
 
 const defaultStallMs = 5_000;
 const defaultListDelayMs = 50;
+const defaultQuarantineBytes = 1024 ** 3;
+const defaultQuarantineEntries = 1_000;
 
 export interface WriterParts {
   readonly options: FsStoreOptions;
@@ -39,11 +48,15 @@ export interface WriterParts {
 export class Writer {
   readonly instance: Instance;
   readonly mutables: Mutables;
+  readonly suspects: QuarantineFolder;
+  readonly quarantine: QuarantineWriter;
   readonly #parts: WriterParts;
   readonly #folders = new FolderSync();
   readonly #lists: Lists;
   readonly #claims: Claims;
   readonly #publisher: Publisher;
+  readonly #awaiting: AwaitingProof;
+  readonly #states: SumdbStates;
 
   constructor(parts: WriterParts) {
     const { options, layout, instance } = parts;
@@ -60,7 +73,18 @@ export class Writer {
     });
     const stallMs = options.claimStallMs ?? defaultStallMs;
     this.#claims = new Claims({ layout, clock, instance, stallMs, hardLinks: parts.hardLinks });
-    this.#publisher = new Publisher({ ...parts, clock, folders: this.#folders, lists: this.#lists });
+    const places = { layout, clock, folders: this.#folders, staging: instance.staging };
+    this.#awaiting = new AwaitingProof(places);
+    this.#states = new SumdbStates(places);
+    this.#publisher = new Publisher({ ...parts, ...places, lists: this.#lists, awaiting: this.#awaiting });
+    this.suspects = new QuarantineFolder(layout.quarantine, clock);
+    this.quarantine = new QuarantineWriter({
+      ...places,
+      folder: this.suspects,
+      space: parts.space,
+      maxBytes: options.quarantineBytes ?? defaultQuarantineBytes,
+      maxEntries: options.quarantineEntries ?? defaultQuarantineEntries,
+    });
     instance.start({
       adopt: async (left) => {
         await this.#lists.adopt(left.dirty);
@@ -95,12 +119,20 @@ export class Writer {
   }
 
   purge(event: PurgeEvent): Promise<PurgeResult> {
-    return purge(event, {
-      ...this.#parts,
-      folders: this.#folders,
-      lists: this.#lists,
-      mutables: this.mutables,
-    });
+    return purge(event, { ...this.#changing(), mutables: this.mutables });
+  }
+
+  withdraw(key: ArtifactKey, evidence: Evidence): Promise<QuarantineEntry | undefined> {
+    const { suspects: folder, quarantine } = this;
+    return withdraw(key, evidence, { ...this.#changing(), folder, quarantine });
+  }
+
+  setTrust(key: ArtifactKey, sha256: string, trust: Trust): Promise<boolean> {
+    return setTrust(key, sha256, trust, this.#changing());
+  }
+
+  swapSumdbState(swap: StateSwap): Promise<boolean> {
+    return this.#states.swap(swap);
   }
 
   /** Nothing is kept on a disk that is too full to store artifacts. */
@@ -134,6 +166,10 @@ export class Writer {
     const upToDate = await this.#lists.idle();
     this.#lists.stop();
     await this.instance.close({ keepMarkers: !upToDate });
+  }
+
+  #changing() {
+    return { ...this.#parts, folders: this.#folders, lists: this.#lists, awaiting: this.#awaiting };
   }
 
   #publish(key: ArtifactKey, staged: StagedFile, facts: PublishFacts): Promise<PublishResult> {
