@@ -52,7 +52,7 @@ const bad =
   () =>
     Promise.reject(new SumdbError(code, `sum.test: ${code}`));
 
-function make(options: { says?: Says; mode?: ChecksumMode; trusted?: TrustedLine; isOff?: boolean }) {
+function make(options: { says?: Says; mode?: ChecksumMode; trusted?: TrustedLine | Error; isOff?: boolean }) {
   const clock = new FakeClock();
   const database = played('sum.test', options.says ?? good);
   const toolchains = played('sum.golang.org', good);
@@ -62,7 +62,10 @@ function make(options: { says?: Says; mode?: ChecksumMode; trusted?: TrustedLine
   const checksums = new Checksums({
     clock,
     events,
-    trusted: () => options.trusted,
+    trusted: async () => {
+      if (options.trusted instanceof Error) throw options.trusted;
+      return options.trusted;
+    },
     database: () => (options.isOff === true ? undefined : database),
     toolchainDatabase: () => toolchains,
     mode: () => options.mode ?? 'require',
@@ -91,18 +94,41 @@ describe('what a module must be', () => {
   });
 
   it.each(['unreachable', 'absent', 'refused', 'forked', 'offline'] as const)(
-    'blocks under require, and is unproven under prefer, when the database is %s',
+    'blocks under require when the database is %s, and under prefer only where it was lied about',
     async (code) => {
       expect(await make({ says: bad(code) }).expect()).toMatchObject({
         kind: 'blocked',
         reason: expect.stringContaining(`sum.test: ${code}`),
       });
-      expect(await make({ says: bad(code), mode: 'prefer' }).expect()).toMatchObject({
-        kind: 'unproven',
-        why: 'unreachable',
+      const isLie = code === 'refused' || code === 'forked';
+      expect(await make({ says: bad(code), mode: 'prefer' }).expect()).toMatchObject(
+        isLie ? { kind: 'blocked' } : { kind: 'unproven', why: 'unreachable' },
+      );
+    },
+  );
+
+  it.each(['prefer', 'require'] as const)('tells under %s that the database has no record', async (mode) => {
+    expect(await make({ says: bad('absent'), mode }).expect()).toMatchObject({ cause: 'absent' });
+    expect(await make({ says: bad('unreachable'), mode }).expect()).not.toHaveProperty('cause');
+  });
+
+  it.each(['prefer', 'require', 'off'] as const)(
+    'is not guessed under %s while the trusted lines cannot be read',
+    async (mode) => {
+      expect(await make({ mode, trusted: new Error('EIO on trusted.sum') }).expect()).toMatchObject({
+        kind: 'blocked',
+        cause: 'unread',
+        reason: expect.stringContaining('EIO on trusted.sum'),
       });
     },
   );
+
+  it('is not waited for longer than half a minute', async () => {
+    const test = make({ says: () => new Promise(() => {}) });
+    const waiting = test.expect();
+    await test.clock.advance(30_000);
+    expect(await waiting).toMatchObject({ kind: 'blocked', reason: expect.stringContaining('within 30 s') });
+  });
 
   it('blocks when the record has no line for the file', async () => {
     const says: Says = async () => ({ ...record, modH1: undefined });
@@ -154,7 +180,7 @@ describe('what a module must be', () => {
     const checksums = new Checksums({
       clock: test.clock,
       events: new EventBus(),
-      trusted: () => undefined,
+      trusted: async () => undefined,
       database: () => test.database,
       toolchainDatabase: () => test.toolchains,
       mode: () => 'require',

@@ -1,33 +1,25 @@
 /**
- * The go.sum lines that operators trust, `meta/trusted.sum` in the data folder: go.sum lines with the time of their
- * import and its label behind them. The file is read and written as a stream, and replaced whole under a lock, so
- * that several processes may import at once and none ever reads half of it.
+ * The go.sum lines that operators trust, `meta/trusted.sum` in the data folder. The file is read and written as a
+ * stream, and replaced whole under a lock, so that several processes may import at once and none ever reads half of it.
  */
 import { randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type GoSumLine, goSumLineText, isH1Hash } from '../gomod/go-sum.ts';
+import { type GoSumLine, goSumLineText } from '../gomod/go-sum.ts';
 import { compilePatterns } from '../gomod/module-pattern.ts';
 import type { Clock } from '../lib/clock.ts';
 import { errnoOf, ModferryError } from '../lib/errors.ts';
-import { type HeldLock, underLock } from './lock-file.ts';
+import { removeLeftovers } from '../lib/leftovers.ts';
+import { type HeldLock, LockFile } from '../lib/lock-file.ts';
+import { toStoreError } from '../store/store-error.ts';
+import { rawLine, readTrusted, type TrustedLine } from './trusted-lines.ts';
 
 /** Lines of all imports together. */
 export const maxTrustedLines = 1_000_000;
 const maxToldConflicts = 1000;
-const maxLineLength = 16 * 1024;
 const writeBytes = 256 * 1024;
-
-/** As it stands in the file. */
-export interface TrustedLine {
-  /** `path version` or `path version/go.mod`. */
-  readonly name: string;
-  readonly h1: string;
-  /** When it was imported, milliseconds since the epoch. */
-  readonly atMs: number;
-  readonly label: string;
-}
+/** Longer than it takes to write the longest file. */
+const lockPatienceMs = 60_000;
 
 export interface TrustConflict {
   /** `path version` or `path version/go.mod`. */
@@ -57,6 +49,13 @@ export interface TrustedLabel {
   readonly lastAtMs: number;
 }
 
+export interface TrustedListing {
+  /** In the order of the file. */
+  readonly labels: readonly TrustedLabel[];
+  /** Nobody can understand them: they hold for nothing, and stay where they are. */
+  readonly damagedLines: number;
+}
+
 export function trustedFileIn(dataDir: string): string {
   return join(dataDir, 'meta', 'trusted.sum');
 }
@@ -68,37 +67,6 @@ export function labelFault(label: string): string | undefined {
   return /[^\p{L}\p{N}\p{P}\p{S} ]/u.test(label) ? 'it has a character that cannot be printed' : undefined;
 }
 
-/** Batches of lines in the order of the file; none when there is no file. Lines that are not ours are left out. */
-export async function* readTrusted(file: string): AsyncGenerator<readonly TrustedLine[]> {
-  let rest = '';
-  try {
-    for await (const chunk of createReadStream(file, {
-      encoding: 'utf8',
-      highWaterMark: writeBytes,
-    }) as AsyncIterable<string>) {
-      const texts = (rest + chunk).split('\n');
-      rest = texts.pop() ?? '';
-      if (rest.length > maxLineLength) rest = '';
-      yield texts.flatMap(parseLine);
-    }
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error;
-  }
-  // A line without its end was cut.
-}
-
-const lineShape = /^(\S+ \S+) (h1:\S+) (\d{1,15}) (.+)$/;
-
-function parseLine(text: string): TrustedLine[] {
-  const [, name, h1, at, label] = lineShape.exec(text) ?? [];
-  if (name === undefined || h1 === undefined || label === undefined || !isH1Hash(h1)) return [];
-  return [{ name, h1, atMs: Number(at), label }];
-}
-
-function lineText({ name, h1, atMs, label }: TrustedLine): string {
-  return `${name} ${h1} ${atMs} ${label}\n`;
-}
-
 /** `path version` or `path version/go.mod`, as a line begins. */
 export function trustedName(line: Pick<GoSumLine, 'path' | 'version' | 'ext'>): string {
   return goSumLineText({ ...line, h1: '' }).trimEnd();
@@ -107,8 +75,8 @@ export function trustedName(line: Pick<GoSumLine, 'path' | 'version' | 'ext'>): 
 /**
  * Trusts these lines from now on. A line that contradicts a trusted one is a conflict: then nothing is imported, or
  * with `replace` it takes the other's place. Every process on the folder notices within a second. Rejects with
- * ModferryError `bad_label`, `absent` (no such data folder), `too_many` (more than 1,000,000 in all), `locked`, or the
- * system's error.
+ * ModferryError `bad_label`, `absent` (no such data folder), `too_many` (more than 1,000,000 in all), `locked`, or
+ * StoreError.
  */
 export async function importTrusted(
   dataDir: string,
@@ -175,11 +143,17 @@ export async function removeTrusted(
   return removed;
 }
 
-/** By label, in the order of the file. Rejects with the system's error. */
-export async function listTrusted(dataDir: string): Promise<readonly TrustedLabel[]> {
+/** Rejects with StoreError. */
+export async function listTrusted(dataDir: string): Promise<TrustedListing> {
   const labels = new Map<string, TrustedLabel>();
+  let damagedLines = 0;
   for await (const batch of readTrusted(trustedFileIn(dataDir))) {
-    for (const { label, atMs } of batch) {
+    for (const { line, isFirst } of batch) {
+      if (line === undefined) {
+        if (isFirst) damagedLines += 1;
+        continue;
+      }
+      const { label, atMs } = line;
       const known = labels.get(label);
       labels.set(label, {
         label,
@@ -189,7 +163,7 @@ export async function listTrusted(dataDir: string): Promise<readonly TrustedLabe
       });
     }
   }
-  return [...labels.values()];
+  return { labels: [...labels.values()], damagedLines };
 }
 
 function matcherOf(
@@ -213,33 +187,44 @@ async function rewrite(dataDir: string, clock: Clock, change: Change): Promise<v
     throw new ModferryError('absent', `there is no data folder ${dataDir}; name it with --data`);
   });
   const file = trustedFileIn(dataDir);
-  await mkdir(dirname(file), { recursive: true });
-  await underLock(`${file}.lock`, clock, async (lock) => {
-    const temporary = `${file}.${randomBytes(6).toString('hex')}`;
+  try {
+    await mkdir(dirname(file), { recursive: true });
+    const lock = new LockFile(`${file}.lock`, clock, { patienceMs: lockPatienceMs });
+    await lock.run((held) => rewriteUnder(held, file, clock, change));
+  } catch (error) {
+    if (error instanceof ModferryError || errnoOf(error) === undefined) throw error;
+    throw toStoreError(error, `write ${file}`);
+  }
+}
+
+async function rewriteUnder(lock: HeldLock, file: string, clock: Clock, change: Change): Promise<void> {
+  await removeLeftovers(file, clock);
+  const temporary = `${file}.${randomBytes(6).toString('hex')}`;
+  try {
+    const handle = await open(temporary, 'wx', 0o644);
     try {
-      const handle = await open(temporary, 'wx', 0o644);
-      try {
-        const isWanted = await writeChanged(file, new LineWriter(handle, lock), change);
-        if (!isWanted) return;
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await lock.check();
-      await rename(temporary, file);
-      await syncFolder(dirname(file));
+      const isWanted = await writeChanged(file, new LineWriter(handle, lock), change);
+      if (!isWanted) return;
+      await handle.sync();
     } finally {
-      await rm(temporary, { force: true });
+      await handle.close();
     }
-  });
+    await lock.check();
+    await rename(temporary, file);
+    await syncFolder(dirname(file));
+  } finally {
+    await rm(temporary, { force: true });
+  }
 }
 
 async function writeChanged(file: string, writer: LineWriter, change: Change): Promise<boolean> {
   for await (const batch of readTrusted(file)) {
-    for (const line of batch) if (change.keep(line)) await writer.add(line);
+    for (const { line, raw, isFirst } of batch) {
+      if (line === undefined || change.keep(line)) await writer.add(raw, isFirst);
+    }
   }
   if (!change.isWanted()) return false;
-  for (const line of change.append()) await writer.add(line);
+  for (const line of change.append()) await writer.add(rawLine(line));
   await writer.flush();
   return true;
 }
@@ -256,22 +241,22 @@ class LineWriter {
     this.#lock = lock;
   }
 
-  async add(line: TrustedLine): Promise<void> {
-    this.#lines += 1;
+  /** `raw` is as in the file, as latin1; `isFirst`: a line begins with it. */
+  async add(raw: string, isFirst = true): Promise<void> {
+    if (isFirst) this.#lines += 1;
     if (this.#lines > maxTrustedLines) {
       throw new ModferryError(
         'too_many',
         `no more than ${maxTrustedLines} go.sum lines can be trusted; remove some with modferry trust rm`,
       );
     }
-    const text = lineText(line);
-    this.#text.push(text);
-    this.#length += text.length;
+    this.#text.push(raw);
+    this.#length += raw.length;
     if (this.#length >= writeBytes) await this.flush();
   }
 
   async flush(): Promise<void> {
-    await this.#handle.appendFile(this.#text.join(''));
+    await this.#handle.appendFile(this.#text.join(''), 'latin1');
     this.#text = [];
     this.#length = 0;
     await this.#lock.touch();

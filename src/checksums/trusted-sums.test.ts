@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -6,7 +6,9 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { parseGoSum } from '../gomod/go-sum.ts';
 import type { ModulePath, Version } from '../gomod/types.ts';
 import { systemClock } from '../lib/clock.ts';
+import { EventBus } from '../lib/event-bus.ts';
 import { FakeClock } from '../lib/fake-clock.ts';
+import type { ChecksumEvents } from './checksums.ts';
 import { importTrusted, listTrusted, removeTrusted, trustedFileIn } from './trusted-file.ts';
 import { TrustedSums } from './trusted-sums.ts';
 import { TrustedTable } from './trusted-table.ts';
@@ -54,9 +56,10 @@ describe('trusted go.sum lines', () => {
     expect(sums.find(path, version, 'zip')).toEqual({ h1: one, label: 'team app' });
     expect(sums.find(path, version, 'mod')).toEqual({ h1: two, label: 'team app' });
     expect(sums.find(path, 'v0.20.1' as Version, 'zip')).toBeUndefined();
-    expect(await listTrusted(dataDir)).toEqual([
-      { label: 'team app', lines: 2, firstAtMs: clock.now(), lastAtMs: clock.now() },
-    ]);
+    expect(await listTrusted(dataDir)).toEqual({
+      labels: [{ label: 'team app', lines: 2, firstAtMs: clock.now(), lastAtMs: clock.now() }],
+      damagedLines: 0,
+    });
   });
 
   it('are noticed by a running process within a second, and forgotten likewise', async () => {
@@ -107,7 +110,7 @@ describe('trusted go.sum lines', () => {
     await importTrusted(dataDir, systemClock, lines(`example.com/x v1.0.0 ${one}`), { label: 'b' });
     expect(await removeTrusted(dataDir, systemClock, { label: 'none' })).toBe(0);
     expect(await removeTrusted(dataDir, systemClock, { pattern: 'golang.org/*' })).toBe(2);
-    expect((await listTrusted(dataDir)).map(({ label }) => label)).toEqual(['b']);
+    expect((await listTrusted(dataDir)).labels.map(({ label }) => label)).toEqual(['b']);
   });
 
   it('lose nothing when many processes import at once', async () => {
@@ -157,13 +160,96 @@ describe('trusted go.sum lines', () => {
     expect((await open(dataDir)).size).toBe(2);
   });
 
-  it('are taken from a damaged file as far as it is whole', async () => {
+  it('are taken from a damaged file as far as it is whole; the rest is counted, told and kept', async () => {
     const dataDir = await folder();
     await importTrusted(dataDir, systemClock, both, { label: 'a' });
     const file = trustedFileIn(dataDir);
-    const text = await readFile(file, 'utf8');
-    await writeFile(file, `junk\n\0\0\n${'x'.repeat(100_000)}\n${text}${path} v9.0.0 ${one} 1`);
-    expect((await open(dataDir)).size).toBe(2);
+    const text = await readFile(file, 'latin1');
+    const damaged = `junk\n\0\xff\n${'x'.repeat(200_000)}\n`;
+    await writeFile(file, `${damaged}${text}${path} v9.0.0 ${one} 1 ap`, 'latin1');
+    const events = new EventBus<ChecksumEvents>();
+    const told: ChecksumEvents['linesDamaged'][] = [];
+    events.on('linesDamaged', (event) => told.push(event));
+
+    const sums = TrustedSums.start(dataDir, new FakeClock(), events);
+    onTestFinished(() => sums.close());
+    await sums.ready;
+
+    expect(sums.size).toBe(2);
+    expect(told).toEqual([{ file, lines: 4 }]);
+    expect((await listTrusted(dataDir)).damagedLines).toBe(4);
+    const more = lines(`example.com/x v1.0.0 ${one}`);
+    await importTrusted(dataDir, systemClock, more, { label: 'ä' });
+    await removeTrusted(dataDir, systemClock, { label: 'a' });
+    const after = await readFile(file, 'latin1');
+    expect(after.startsWith(`${damaged}#cut: ${path} v9.0.0 ${one} 1 ap\nexample.com/x v1.0.0 ${one} `)).toBe(
+      true,
+    );
+    expect(await listTrusted(dataDir)).toMatchObject({ labels: [{ label: 'ä', lines: 1 }], damagedLines: 4 });
+  });
+
+  it('are not forgotten in silence while the file cannot be read', async () => {
+    const dataDir = await folder();
+    const file = trustedFileIn(dataDir);
+    await mkdir(file, { recursive: true });
+    const clock = new FakeClock();
+    const events = new EventBus<ChecksumEvents>();
+    const told: string[] = [];
+    events.on('linesUnread', ({ reason }) => told.push(reason));
+    const sums = TrustedSums.start(dataDir, clock, events);
+    onTestFinished(() => sums.close());
+
+    await expect(sums.ready).rejects.toMatchObject({ code: 'io' });
+    await expect(TrustedSums.open(dataDir, clock)).rejects.toMatchObject({ code: 'io' });
+    expect(told).toEqual([expect.stringContaining('EISDIR')]);
+    await rm(file, { recursive: true });
+    await importTrusted(dataDir, systemClock, both, { label: 'a' });
+    await polled(dataDir, clock, () => sums.size === 2);
+    await sums.ready;
+    expect(told).toHaveLength(1);
+  });
+
+  it('are read in the background, and hold up nothing else', async () => {
+    const dataDir = await folder();
+    await mkdir(join(dataDir, 'meta'));
+    const count = 50_000;
+    const text = Array.from({ length: count }, (_, number) => `example.com/m${number} v1.0.0 ${one} 1 big\n`);
+    await writeFile(trustedFileIn(dataDir), text.join(''));
+    let turns = 0;
+    let isOver = false;
+    const turn = (): void => {
+      turns += 1;
+      if (!isOver) setImmediate(turn);
+    };
+    turn();
+
+    const sums = TrustedSums.start(dataDir, new FakeClock());
+    onTestFinished(() => sums.close());
+    expect(sums.size).toBe(0);
+    await sums.ready;
+
+    isOver = true;
+    expect(sums.find('example.com/m49999' as ModulePath, 'v1.0.0' as Version, 'zip')?.h1).toBe(one);
+    // Some 500 lines a turn, which takes a few milliseconds.
+    expect(turns).toBeGreaterThan(count / 700);
+  });
+
+  it('leave nothing behind of an import that was killed', async () => {
+    const dataDir = await folder();
+    const file = trustedFileIn(dataDir);
+    await importTrusted(dataDir, systemClock, both, { label: 'a' });
+    const names = ['0123456789ab', 'ba9876543210', 'lock.0123456789ab', 'note'];
+    for (const name of names) await writeFile(`${file}.${name}`, '');
+    const hourAgo = Date.now() / 1_000 - 3_600;
+    for (const name of names.filter((one) => one !== 'ba9876543210')) {
+      await utimes(`${file}.${name}`, hourAgo, hourAgo);
+    }
+
+    await removeTrusted(dataDir, systemClock, { label: 'a' });
+
+    // One that is young may be somebody's, and a name of another kind is not ours.
+    const left = ['trusted.sum', 'trusted.sum.ba9876543210', 'trusted.sum.note'];
+    expect((await readdir(join(dataDir, 'meta'))).toSorted()).toEqual(left);
   });
 
   it.each(['', ' a', 'a\nb', 'x'.repeat(101), '\u001b[2J'])('refuse the label %j', async (label) => {

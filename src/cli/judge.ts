@@ -49,13 +49,16 @@ async function askProcess(
     const { path, version, ext } = key;
     const answer = await running.askIfAny('POST', '/expect', { path, version, ext }, { timeoutMs, signal });
     if (answer === undefined) return undefined;
-    return (
-      parseExpectation(answer) ?? { kind: 'blocked', reason: 'the running modferry gave no clear answer' }
-    );
+    return parseExpectation(answer) ?? blind('the running modferry gave no clear answer');
   } catch (error) {
     signal.throwIfAborted();
-    return { kind: 'blocked', reason: messageOf(error) };
+    return blind(messageOf(error));
   }
+}
+
+/** Nobody could be asked, so nothing follows from it. */
+function blind(reason: string): Expectation {
+  return { kind: 'blocked', reason, cause: 'unread' };
 }
 
 /** Without a running process the checksum database is asked from here, through the configured upstreams. */
@@ -82,9 +85,10 @@ function parseExpectation(answer: Record<string, unknown>): Expectation | undefi
     return { kind, h1, proof, by: typeof by === 'string' ? by : 'the running modferry' };
   }
   if (typeof reason !== 'string') return undefined;
-  if (kind === 'blocked') return { kind, reason };
+  const cause = answer['cause'] === 'absent' || answer['cause'] === 'unread' ? answer['cause'] : undefined;
+  if (kind === 'blocked') return { kind, reason, cause };
   if (kind !== 'unproven' || (why !== 'off' && why !== 'unreachable')) return undefined;
-  return { kind, why, reason };
+  return { kind, why, reason, cause };
 }
 
 function parseProof(value: unknown): Proof | undefined {

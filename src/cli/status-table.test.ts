@@ -1,49 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { UpstreamFigures, WindowFigures } from '../health/types.ts';
+import { emptyWindow, quietFigures } from '../health/test-figures.ts';
+import type { UpstreamFigures } from '../health/types.ts';
 import { ageText, type StatusAnswer, statusText } from './status-table.ts';
 
 const nowMs = Date.parse('2026-01-02T03:04:05Z');
 
-const quiet: WindowFigures = {
-  answers: 0,
-  failures: 0,
-  successRate: undefined,
-  p50Ms: undefined,
-  p95Ms: undefined,
-  p99Ms: undefined,
-  bytesPerSecond: undefined,
-  bytes: 0,
-};
-
 function upstream(more: Partial<UpstreamFigures>): UpstreamFigures {
-  return {
-    name: 'cn',
-    url: 'https://goproxy.cn',
-    isPrivate: false,
-    level: 1,
-    weight: 100,
-    state: 'healthy',
-    sinceMs: nowMs - 3_600_000,
-    cause: '',
-    score: 97,
-    stars: 5,
-    windows: { '5m': quiet, '1h': quiet, '24h': quiet },
-    ttfbMs: { meta: undefined, zip: undefined },
-    jitterMs: undefined,
-    inFlight: 0,
-    queued: 0,
-    breaker: 'closed',
-    breakerUntilMs: undefined,
-    restUntilMs: undefined,
-    lastError: undefined,
-    lastProbe: undefined,
-    avoidedModules: 0,
-    isTakenOut: false,
-    isPinned: false,
-    favouriteOf: [],
-    isModferry: false,
-    ...more,
-  };
+  return quietFigures({ sinceMs: nowMs - 3_600_000, ...more });
 }
 
 function answer(...upstreams: readonly UpstreamFigures[]): StatusAnswer {
@@ -58,6 +21,12 @@ function answer(...upstreams: readonly UpstreamFigures[]): StatusAnswer {
     upstreams,
     store: {},
     fills: 0,
+    proofs: {
+      database: 'sum.golang.org',
+      mode: 'require',
+      unproven: false,
+      databases: [{ name: 'sum.golang.org', treeSize: 9, isForked: false }],
+    },
   };
 }
 
@@ -68,13 +37,13 @@ function text(status: StatusAnswer): string {
 
 describe('statusText', () => {
   it('shows name, state, stars, success, latencies, breaker, age and the last error on one line', () => {
-    const recent = { ...quiet, p50Ms: 31.6, p95Ms: 12_345 };
+    const recent = { ...emptyWindow, p50Ms: 31.6, p95Ms: 12_345 };
     const shown = text(
       answer(
         upstream({
           favouriteOf: ['public'],
           jitterMs: 7.2,
-          windows: { '5m': recent, '1h': quiet, '24h': { ...quiet, successRate: 0.9996 } },
+          windows: { '5m': recent, '1h': emptyWindow, '24h': { ...emptyWindow, successRate: 0.9996 } },
           lastError: { code: 'timeout', message: 'no first byte in time', atMs: nowMs - 7_260_000 },
         }),
       ),

@@ -14,6 +14,16 @@ export interface StatusAnswer {
   readonly upstreams: readonly UpstreamFigures[];
   readonly store: { readonly usedBytes?: number; readonly freeBytes?: number; readonly totalBytes?: number };
   readonly fills: number;
+  readonly proofs: {
+    readonly database: string | null;
+    readonly mode: string;
+    readonly unproven: boolean;
+    readonly databases: readonly {
+      readonly name: string;
+      readonly treeSize?: number | null;
+      readonly isForked: boolean;
+    }[];
+  };
 }
 
 const header = [
@@ -41,7 +51,18 @@ export function statusText(status: StatusAnswer, nowMs: number): string {
     ? '→ is asked first; figures are of the last 5 minutes unless they say otherwise\n'
     : '';
   const table = rows.length === 0 ? 'no upstreams\n' : renderTable([header, ...rows]);
-  return `${first}\n${status.urls.map((url) => `listening on ${url}\n`).join('')}\n${table}${notes}`;
+  const urls = status.urls.map((url) => `listening on ${url}\n`).join('');
+  return `${first}\n${urls}${proofText(status.proofs)}\n\n${table}${notes}`;
+}
+
+function proofText({ database, mode, unproven, databases }: StatusAnswer['proofs']): string {
+  const forked = databases.filter(({ isForked }) => isForked).map(({ name }) => name);
+  const alarm =
+    forked.length === 0 ? '' : `; FORKED: ${forked.join(', ')}, see modferry sumdb show ${forked[0]}`;
+  if (unproven || database === null) return `modules are unproven: checksums are off${alarm}`;
+  const size = databases.find(({ name }) => name === database)?.treeSize;
+  const tree = typeof size === 'number' ? `, ${size} records` : '';
+  return `modules are proven by ${database}${tree}, mode ${mode}${alarm}`;
 }
 
 function row(upstream: UpstreamFigures, nowMs: number): string[] {

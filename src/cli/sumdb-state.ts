@@ -10,6 +10,7 @@ import type { ForkEvidence } from '../sumdb/types.ts';
 import { CliError } from './cli-error.ts';
 import { openForChanging } from './open-store.ts';
 import { openForReading } from './read-store.ts';
+import type { FolderSettings } from './settings.ts';
 
 /** One database. What is null is not known, or known to a running process only. */
 export interface KnownDatabase {
@@ -97,11 +98,12 @@ function treeSizeOf(note: unknown): number | null {
 const swapTries = 10;
 
 /** Forgets head and fork where no process runs. Rejects with CliError or StoreError. */
-export async function resetDatabase(dataDir: string, clock: Clock, name: string): Promise<void> {
-  const store = await openForChanging(dataDir, clock);
+export async function resetDatabase(settings: FolderSettings, clock: Clock, name: string): Promise<void> {
+  const store = await openForChanging(settings, clock);
   try {
-    // The head first: without the evidence of a fork the head that is known would be trusted on.
-    for (const state of ['head', 'fork'] as const) {
+    // In the order in which the head's client forgets them: its copy alone would be taken for what a disk has left, and
+    // without the evidence of a fork the head that is known would be trusted on.
+    for (const state of ['head_copy', 'head', 'fork'] as const) {
       for (let tries = 0; ; tries += 1) {
         const known = await store.readSumdbState(name, state);
         if (known === undefined || (await store.swapSumdbState(name, state, known, undefined))) break;

@@ -5,6 +5,7 @@
 
 import { parseGoModLax } from '../gomod/go-mod-file.ts';
 import { lexGoMod } from '../gomod/go-mod-lexer.ts';
+import { parseGoSum } from '../gomod/go-sum.ts';
 import { InvalidRequestError } from '../gomod/invalid-request.ts';
 import { parseModulePath } from '../gomod/module-path.ts';
 import type { ArtifactExt, ModulePath } from '../gomod/types.ts';
@@ -33,35 +34,34 @@ export class WarmInput {
   add(name: string, text: string): void {
     const kind = kindOf(name, text);
     if (kind === 'go.mod') this.#addGoMod(name, text);
-    else this.#addLines(name, text, kind);
+    else if (kind === 'go.sum') this.#addGoSum(name, text);
+    else this.#addList(name, text);
   }
 
   get items(): readonly WarmItem[] {
     return [...this.#items.values()];
   }
 
-  #addLines(name: string, text: string, kind: 'go.sum' | 'list'): void {
+  #addList(name: string, text: string): void {
     for (const [index, line] of text.split('\n').entries()) {
       const bare = line.replace(/^\uFEFF/, '').trim();
       if (bare === '' || bare.startsWith('#') || bare.startsWith('//')) continue;
-      const place = `${name}:${index + 1}`;
-      if (kind === 'go.sum') this.#addSumLine(place, bare);
-      else this.#addListLine(place, bare);
+      this.#addListLine(`${name}:${index + 1}`, bare);
     }
   }
 
-  #addSumLine(place: string, line: string): void {
-    const [path = '', version = '', hash = '', ...more] = line.split(/\s+/);
-    if (!hash.startsWith('h1:') || more.length > 0) {
-      throw new CliError('usage', `${place}: not a line of go.sum; expected MODULE VERSION h1:HASH`);
+  #addGoSum(name: string, text: string): void {
+    const { lines, faults } = parseGoSum(text);
+    const fault = faults.find((each) => !/^(?:#|\/\/)/.test(each.text));
+    if (fault !== undefined) {
+      throw new CliError(
+        'usage',
+        `${name}:${fault.lineNumber}: not a line of go.sum: ${fault.reason}; expected MODULE VERSION h1:HASH`,
+      );
     }
-    const isModOnly = version.endsWith('/go.mod');
-    this.#put(
-      place,
-      path,
-      isModOnly ? version.slice(0, -'/go.mod'.length) : version,
-      isModOnly ? ['mod'] : wholeVersion,
-    );
+    for (const { path, version, ext } of lines) {
+      this.#add({ path, version, isQuery: false, exts: ext === 'mod' ? ['mod'] : wholeVersion });
+    }
   }
 
   /** `MODULE@VERSION`, or a line of `go list -m all`: `MODULE VERSION [=> MODULE VERSION]`. */
@@ -72,10 +72,8 @@ export class WarmInput {
     const isLocal = /^(?:\.{0,2}\/|[A-Za-z]:)/.test(first);
     if (isLocal) return;
     const at = first.lastIndexOf('@');
-    if (at > 0 && second === undefined)
-      this.#put(place, first.slice(0, at), first.slice(at + 1), wholeVersion);
-    else if (at < 0 && second !== undefined && more.length === 0)
-      this.#put(place, first, second, wholeVersion);
+    if (at > 0 && second === undefined) this.#put(place, first.slice(0, at), first.slice(at + 1));
+    else if (at < 0 && second !== undefined && more.length === 0) this.#put(place, first, second);
     else if (at < 0 && second === undefined && right === undefined && isMainModule(place, line)) return;
     else
       throw new CliError(
@@ -91,23 +89,27 @@ export class WarmInput {
     for (const { path, version } of file.requires) {
       const target = replaced.get(`${path}@${version}`) ?? replaced.get(path) ?? { path, version };
       // A folder of this machine: nothing to fetch.
-      if (target.version !== undefined) this.#put(name, target.path, target.version, wholeVersion);
+      if (target.version !== undefined) this.#put(name, target.path, target.version);
     }
   }
 
-  #put(place: string, pathText: string, version: string, exts: readonly ArtifactExt[]): void {
+  #put(place: string, pathText: string, version: string): void {
     try {
       const path = parseModulePath(pathText);
       const isQuery = !(isCanonical(version) && fitsPath(path, version));
       if (isQuery) parseVersionQuery(version);
-      const key = `${path}@${version}`;
-      const known = this.#items.get(key)?.exts ?? [];
-      const all = wholeVersion.filter((ext) => known.includes(ext) || exts.includes(ext));
-      this.#items.set(key, { path, version, isQuery, exts: all });
+      this.#add({ path, version, isQuery, exts: wholeVersion });
     } catch (error) {
       if (!(error instanceof InvalidRequestError)) throw error;
       throw new CliError('usage', `${place}: ${error.message}`, { cause: error });
     }
+  }
+
+  #add(item: WarmItem): void {
+    const key = `${item.path}@${item.version}`;
+    const known = this.#items.get(key)?.exts ?? [];
+    const exts = wholeVersion.filter((ext) => known.includes(ext) || item.exts.includes(ext));
+    this.#items.set(key, { ...item, exts });
   }
 }
 

@@ -117,7 +117,7 @@ describe('layers', () => {
     expect(config.upstreams).toHaveLength(1);
     expect(config.privatePatterns).toEqual(['a.example/*', 'b.example']);
     expect(config.sumdbs).toEqual([
-      { name: 'sum.golang.org', verifierKey: undefined, url: 'https://goproxy.cn/sumdb/sum.golang.org' },
+      { name: 'sum.golang.org', verifierKey: undefined, urls: ['https://goproxy.cn/sumdb/sum.golang.org'] },
     ]);
     expect(config.lookAhead.enabled).toBe(false);
     expect(config.server.maxConnections).toBe(12);

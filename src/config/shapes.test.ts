@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import {
   isLoopback,
+  parseChecksumDatabase,
   parseGoproxyList,
+  parseHours,
   parseHttpUrl,
   parseListen,
   parsePathPrefix,
@@ -147,12 +149,13 @@ describe('parseSumdb', () => {
       value: {
         name: 'sum.golang.org',
         verifierKey: officialKey,
-        url: 'https://goproxy.cn/sumdb/sum.golang.org',
+        urls: ['https://goproxy.cn/sumdb/sum.golang.org'],
       },
     });
-    expect(parseSumdb('db.corp.example/go http://127.0.0.1:9000')).toMatchObject({
-      value: { name: 'db.corp.example/go', url: 'http://127.0.0.1:9000' },
+    expect(parseSumdb('db.corp.example/go http://127.0.0.1:9000  https://b.example/x/')).toMatchObject({
+      value: { name: 'db.corp.example/go', urls: ['http://127.0.0.1:9000', 'https://b.example/x'] },
     });
+    expect(parseSumdb('db.corp.example')).toMatchObject({ value: { urls: [] } });
   });
 
   it.each([
@@ -161,11 +164,40 @@ describe('parseSumdb', () => {
     ['a short key', 'sum.golang.org+033de0ae+Ac4z'],
     ['plain http elsewhere', 'sum.golang.org http://db.example'],
     ['credentials in the address', 'sum.golang.org https://u:p@db.example'],
-    ['a third word', 'sum.golang.org https://db.example x'],
+    ['a word that is no address', 'sum.golang.org https://db.example x'],
     ['nothing', ''],
   ])('refuses %s', (_, text) => {
     expect(isRight(parseSumdb(text))).toBe(false);
   });
+});
+
+describe('parseChecksumDatabase', () => {
+  it('reads off, the official names, and others with their key', () => {
+    expect(parseChecksumDatabase(' off ')).toEqual({ value: 'off' });
+    for (const text of ['sum.golang.org', 'sum.golang.google.cn', officialKey]) {
+      expect(parseChecksumDatabase(text)).toEqual(parseSumdb(text));
+    }
+    expect(parseChecksumDatabase('db.corp.example https://db.corp.example')).toMatchObject({
+      wrong: 'has no key',
+    });
+    expect(isRight(parseChecksumDatabase('off https://db.example'))).toBe(false);
+  });
+});
+
+describe('parseHours', () => {
+  it.each([
+    ['22:00-06:00', 1320, 360],
+    ['0:30 - 24:00', 30, 1440],
+  ])('reads %s', (text, fromMin, toMin) => {
+    expect(parseHours(text)).toEqual({ value: { fromMin, toMin } });
+  });
+
+  it.each(['', '22:00', '25:00-01:00', '1:60-2:00', '24:01-25:00', '3:00-3:00', '22-6'])(
+    'refuses %j',
+    (text) => {
+      expect(isRight(parseHours(text))).toBe(false);
+    },
+  );
 });
 
 describe('isLoopback', () => {

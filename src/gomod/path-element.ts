@@ -1,5 +1,5 @@
 /**
- * Rules for one element of a module, import or file path, shared by module paths and versions. A fault is a value
+ * Rules for the elements of a module, import or file path, shared by module paths, versions and the names in zips. A fault is a value
  * here (a short phrase), because the callers word the error. See golang.org/x/mod/module, CheckPath and following.
  */
 
@@ -37,7 +37,10 @@ function endsInTildeAndDigits(stem: string): boolean {
   return tilde >= 0 && /^[0-9]+$/.test(stem.slice(tilde + 1));
 }
 
-/** What is wrong with a slash-separated path of such elements, or undefined. */
+/**
+ * What is wrong with a slash-separated path of such elements, or undefined. A path it accepts is also clean in the sense
+ * of path.Clean.
+ */
 export function pathFault(path: string, kind: ElementKind): string | undefined {
   if (path === '') return 'it is empty';
   if (!path.isWellFormed()) return 'it is not valid UTF-8';

@@ -3,6 +3,7 @@
  * way out writes exactly one access line.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { nameOf } from '../ingest/ingest.ts';
 import type { Deadline } from '../lib/deadline.ts';
 import type { Operation } from '../proxy/operation.ts';
 import type { Proxy } from '../proxy/proxy.ts';
@@ -14,8 +15,8 @@ import { Exchange, type ExchangeDeps } from './exchange.ts';
 import { bodyHeaders, etagOf, isPlainRequest } from './headers.ts';
 import { answerWithinMs, refusalOf } from './hop.ts';
 import { type HotCache, type HotEntry, type HotMark, maxTextBytes } from './hot-cache.ts';
-import { type ReplyDeps, sendReply } from './replies.ts';
 import { provenanceHeaders } from './provenance.ts';
+import { type ReplyDeps, sendReply } from './replies.ts';
 import { parseRoute, type Route } from './route.ts';
 
 export interface Page {
@@ -199,6 +200,7 @@ export class Handler {
           operation.kind === 'list' || operation.kind === 'latest' || operation.kind === 'query'
             ? operation.path
             : undefined,
+        artifact: operation.kind === 'artifact' ? nameOf(operation.key) : undefined,
       },
       mark,
     );

@@ -41,6 +41,27 @@ describe('HotCache', () => {
     expect(cache.get('/b/@v/list')).toBeDefined();
   });
 
+  it('forgets artifacts under all spellings of their URLs and nothing else, and keeps none begun before', () => {
+    const cache = new HotCache(1_000_000);
+    const named = (artifact: string): HotEntry => ({ ...entry(1), artifact });
+    cache.put('/a/@v/v1.0.0.mod', named('a@v1.0.0.mod'));
+    cache.put('/%61/@v/v1.0.0.mod', named('a@v1.0.0.mod'));
+    cache.put('/a/@v/v1.0.0.info', named('a@v1.0.0.info'));
+    cache.put('/a/@v/list', entry(1, 'a'));
+    const { mark } = cache;
+
+    cache.forgetArtifacts(['a@v1.0.0.mod', 'b@v1.0.0.mod']);
+    cache.put('/c/@v/v1.0.0.mod', named('c@v1.0.0.mod'), mark);
+    cache.put('/c/@v/list', entry(1, 'c'), mark);
+
+    const urls = ['/a/@v/v1.0.0.mod', '/%61/@v/v1.0.0.mod', '/a/@v/v1.0.0.info', '/a/@v/list'];
+    expect(urls.map((url) => cache.get(url) !== undefined)).toEqual([false, false, true, true]);
+    expect(cache.get('/c/@v/v1.0.0.mod')).toBeUndefined();
+    expect(cache.get('/c/@v/list')).toBeDefined();
+    cache.put('/a/@v/v1.0.0.mod', named('a@v1.0.0.mod'));
+    expect(cache.get('/a/@v/v1.0.0.mod')).toBeDefined();
+  });
+
   it('keeps nothing that was begun before a purge', () => {
     const cache = new HotCache(1_000_000);
     const { mark } = cache;

@@ -23,11 +23,14 @@ export interface HotEntry {
   readonly refresh: (() => void) | undefined;
   /** Module this answer depends on beyond its own artifact: list and @latest change when a version is published. */
   readonly mutableOf: string | undefined;
+  /** The one artifact that this answer is, as `nameOf` says it. */
+  readonly artifact?: string | undefined;
 }
 
 export interface HotMark {
   readonly purges: number;
   readonly changes: number;
+  readonly forgotten: number;
 }
 
 /** Bodies up to this size are kept as strings; above it the copy costs more than the second write. */
@@ -40,7 +43,9 @@ export class HotCache {
   readonly #entries: LRUCache<string, HotEntry>;
   #purges = 0;
   #changes = 0;
-  readonly #mutableUrls = new Map<string, Set<string>>();
+  #forgotten = 0;
+  /** By module path, or by an artifact's name: no path has a `@`. */
+  readonly #urls = new Map<string, Set<string>>();
 
   constructor(maxBytes: number) {
     this.#entries = new LRUCache({
@@ -51,11 +56,11 @@ export class HotCache {
   }
 
   /**
-   * A mark to take before a reply is made: `put` keeps nothing that was begun before a purge, and no list or
-   * @latest that was begun before any of them changed.
+   * A mark to take before a reply is made: `put` keeps nothing that was begun before a purge, no list or @latest that
+   * was begun before any of them changed, and no artifact that was begun before any was forgotten.
    */
   get mark(): HotMark {
-    return { purges: this.#purges, changes: this.#changes };
+    return { purges: this.#purges, changes: this.#changes, forgotten: this.#forgotten };
   }
 
   get bytes(): number {
@@ -69,12 +74,14 @@ export class HotCache {
   put(url: string, entry: HotEntry, mark: HotMark = this.mark): void {
     if (mark.purges !== this.#purges) return;
     if (entry.mutableOf !== undefined && mark.changes !== this.#changes) return;
+    if (entry.artifact !== undefined && mark.forgotten !== this.#forgotten) return;
     this.#entries.set(url, entry);
-    if (entry.mutableOf === undefined || !this.#entries.has(url)) return;
-    let urls = this.#mutableUrls.get(entry.mutableOf);
+    const subject = subjectOf(entry);
+    if (subject === undefined || !this.#entries.has(url)) return;
+    let urls = this.#urls.get(subject);
     if (urls === undefined) {
       urls = new Set();
-      this.#mutableUrls.set(entry.mutableOf, urls);
+      this.#urls.set(subject, urls);
     }
     urls.add(url);
   }
@@ -82,19 +89,30 @@ export class HotCache {
   /** Drops the list and @latest of a module; its immutable artifacts stay. */
   forgetMutable(modulePath: string): void {
     this.#changes += 1;
-    for (const url of this.#mutableUrls.get(modulePath) ?? []) this.#entries.delete(url);
+    for (const url of this.#urls.get(modulePath) ?? []) this.#entries.delete(url);
+  }
+
+  /** Drops these artifacts under all their URLs, and nothing else. */
+  forgetArtifacts(names: Iterable<string>): void {
+    this.#forgotten += 1;
+    for (const name of names) for (const url of this.#urls.get(name) ?? []) this.#entries.delete(url);
   }
 
   clear(): void {
     this.#purges += 1;
     this.#entries.clear();
-    this.#mutableUrls.clear();
+    this.#urls.clear();
   }
 
   #unlink(entry: HotEntry, url: string): void {
-    if (entry.mutableOf === undefined) return;
-    const urls = this.#mutableUrls.get(entry.mutableOf);
+    const subject = subjectOf(entry);
+    if (subject === undefined) return;
+    const urls = this.#urls.get(subject);
     urls?.delete(url);
-    if (urls?.size === 0) this.#mutableUrls.delete(entry.mutableOf);
+    if (urls?.size === 0) this.#urls.delete(subject);
   }
+}
+
+function subjectOf({ mutableOf, artifact }: HotEntry): string | undefined {
+  return mutableOf ?? artifact;
 }

@@ -111,7 +111,7 @@ function sendBytes(exchange: Exchange, reply: BytesReply, deps: ReplyDeps): void
 async function sendRanged(
   exchange: Exchange,
   reply: Reply,
-  { pool, idleWriteMs, provenance }: ReplyDeps,
+  deps: ReplyDeps,
   body: {
     sizeBytes: number | undefined;
     sha256: string | undefined;
@@ -126,7 +126,7 @@ async function sendRanged(
     cache: reply.cache,
     etag,
     lastModifiedMs: body.lastModifiedMs,
-    more: provenanceHeaders(reply.provenance, provenance()),
+    more: provenanceHeaders(reply.provenance, deps.provenance()),
   };
   if (etag !== undefined && notModified(exchange, { ...facts, etag })) return;
   let start = 0;
@@ -162,7 +162,7 @@ async function sendRanged(
   }
   try {
     // A source that breaks after the first byte cuts the connection: that is the answer (design rule 2).
-    const sent = await sendFrom(response, pool, body.readAt, start, end, idleWriteMs, begin);
+    const sent = await sendFrom(response, deps.pool, body.readAt, start, end, deps.idleWriteMs, begin);
     exchange.log(status, sent.bytes, reply.source, !sent.complete, firstByteMs);
   } catch (error) {
     if (!response.headersSent && !response.destroyed) {

@@ -3,6 +3,7 @@ import {
   at,
   etag,
   file,
+  fillWithPart,
   never,
   other,
   read,
@@ -68,10 +69,7 @@ describe('a source that fails in mid-zip', () => {
     ['no ETag', rest(at, { etag: undefined })],
     ['another length', rest(at, { totalBytes: sizeBytes + 1, contentLength: sizeBytes + 1 - at })],
   ])('is not joined with a part of %s: the same source is asked for all of it', async (_what, facts) => {
-    const { fill, clock, a, b } = startFill('ab');
-    fill.join();
-    await clock.advance(0);
-    a.say(tagged, file.subarray(0, at));
+    const { fill, clock, a, b } = await fillWithPart('ab');
     await clock.advance(0);
     a.breakOff();
     await clock.advance(0);
@@ -88,10 +86,7 @@ describe('a source that fails in mid-zip', () => {
     ['416', 'status', 416],
     ['an unusable 206', 'protocol', 206],
   ] as const)('asks a source again for the whole file that answered %s', async (_what, code, status) => {
-    const { fill, clock, a, b } = startFill('ab');
-    fill.join();
-    await clock.advance(0);
-    a.say(tagged, file.subarray(0, at));
+    const { fill, clock, a, b } = await fillWithPart('ab');
     b.willFail(code, status).willSay(whole, other, 'end');
     await clock.advance(0);
     a.breakOff();

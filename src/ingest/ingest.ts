@@ -240,7 +240,10 @@ export class Ingest {
       const { clock, events } = this.#deps;
       const file = await fetchSmall({
         key,
-        proving: key.ext === 'mod' ? this.#openProving({ ...key, ext: 'mod' }, signal, asker) : undefined,
+        proving:
+          key.ext === 'mod'
+            ? this.#openProving({ ...key, ext: 'mod' }, signal, asker, () => release?.())
+            : undefined,
         walk: this.#openWalk(key, signal, asker),
         signal,
         clock,
@@ -304,7 +307,8 @@ export class Ingest {
         }),
       verify: (input, signal) => verifier.verify({ ...input, ...target, extraRules: 'report', signal }),
       openStream: (staged) => verifier.openStream(target, staged),
-      openProving: (signal) => this.#openProving({ ...key, ext: 'zip' }, signal, asker),
+      openProving: (signal) =>
+        this.#openProving({ ...key, ext: 'zip' }, signal, { ...asker, deadlineAtMs }, () => release?.()),
       publish: (sink, zip) => this.#publisher.zip(key, sink, zip, asker.background === true),
       failure: (walk) => this.#failure(key, walk),
       onRefused: (source, reason) => events.emit('refused', { key, source, reason }),
@@ -337,12 +341,13 @@ export class Ingest {
     });
   }
 
-  #openProving(key: HashedKey, signal: AbortSignal, asker: Asker): Proving {
+  /** `onWaiting`: gives back the place among the fetches, for nothing is fetched any more. */
+  #openProving(key: HashedKey, signal: AbortSignal, asker: Asker, onWaiting?: () => void): Proving {
     const { judge, clock, events, store } = this.#deps;
-    const { requestId, via, background } = asker;
+    const { requestId, via, background, deadlineAtMs } = asker;
     return new Proving(
-      { key, judge, clock, events, quarantine: store.quarantine },
-      { signal, requestId, via, background },
+      { key, judge, clock, events, quarantine: store.quarantine, ...(onWaiting && { onWaiting }) },
+      { signal, requestId, via, background, deadlineAtMs },
     );
   }
 

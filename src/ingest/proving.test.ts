@@ -4,6 +4,9 @@ import { known, playedJudge } from '../checksums/test-judges.ts';
 import type { Expectation } from '../checksums/types.ts';
 import type { ArtifactKey, ModulePath, Version } from '../gomod/types.ts';
 import { EventBus } from '../lib/event-bus.ts';
+import { FakeClock } from '../lib/fake-clock.ts';
+import { ZipError } from '../zip/zip-types.ts';
+import { Proving } from './proving.ts';
 import { MemorySink } from './sink.ts';
 import { file, other, sizeBytes, startFill } from './test-fill.ts';
 import { PlayedQuarantine, testProving } from './test-proving.ts';
@@ -19,7 +22,11 @@ const never = new AbortController().signal;
 const right = `h1:${createHash('sha256').update(file).digest('base64')}`;
 
 /** A fill whose content is judged; the hash of a body stands for that of its tree. */
-function start(names: string, says: Expectation | Promise<Expectation>) {
+function start(
+  names: string,
+  says: Expectation | Promise<Expectation>,
+  check: (bytes: Buffer) => void = () => {},
+) {
   const quarantine = new PlayedQuarantine();
   const events = new EventBus<IngestEvents>();
   const healed: IngestEvents['healed'][] = [];
@@ -32,6 +39,7 @@ function start(names: string, says: Expectation | Promise<Expectation>) {
     openSink: async () => new MemorySink(3_000_000, () => {}),
     verify: async (input) => {
       const bytes = 'buffer' in input ? input.buffer : Buffer.alloc(0);
+      check(bytes);
       return { h1: `h1:${createHash('sha256').update(bytes).digest('base64')}` };
     },
     openProving: (signal) => testProving({ key, clock: fill.clock, judge, quarantine, events }, signal),
@@ -81,6 +89,24 @@ describe('a zip whose content must be something', () => {
     expect(test.a.blames).toHaveLength(1);
   });
 
+  it('is put away and taken from the next source when it came whole and is no zip', async () => {
+    const test = start('ab', known(right), (bytes) => {
+      if (bytes.equals(other)) throw new ZipError('bad_crc', 'bad CRC');
+    });
+    const opened = test.fill.join().open(true, never);
+    await test.clock.advance(0);
+    test.a.say(whole, other, 'end');
+    await test.clock.advance(0);
+    test.b.say(whole, file, 'end');
+    await test.clock.advance(0);
+
+    expect(await opened).toMatchObject({ verified: { source: 'b' } });
+    expect(test.quarantine.evidence).toMatchObject([
+      { source: 'a', cause: 'corrupt', reason: 'bad CRC', expectedH1: right },
+    ]);
+    expect(test.healed).toMatchObject([{ from: ['a'], source: 'b' }]);
+  });
+
   it('is refused as other everywhere when no source has it, and the text says that they agree', async () => {
     const test = start('ab', known(right));
     test.fill.join();
@@ -127,6 +153,48 @@ describe('a zip whose content must be something', () => {
     says.resolve(known(right));
     await test.clock.advance(0);
     expect(await opened).toMatchObject({ verified: { source: 'a' } });
+  });
+
+  it('does not stream before that either: the answer may still be a status', async () => {
+    const says = Promise.withResolvers<Expectation>();
+    const test = start('a', says.promise);
+    const opened = test.fill.join().open(false, never);
+    let isOpen = false;
+    void opened.then(() => {
+      isOpen = true;
+    });
+    await test.clock.advance(0);
+    test.a.say(whole, file.subarray(0, sizeBytes - 1));
+    await test.clock.advance(5_000);
+    expect(isOpen).toBe(false);
+    says.resolve(known(right));
+    await test.clock.advance(0);
+    expect(await opened).toMatchObject({ verified: undefined });
+  });
+
+  it('tells that only the answer is waited for, so that its place is free for another fetch', async () => {
+    const says = Promise.withResolvers<Expectation>();
+    let waiting = 0;
+    const proving = new Proving(
+      {
+        key: { ...key, ext: 'zip' },
+        judge: playedJudge(() => says.promise),
+        clock: new FakeClock(),
+        quarantine: new PlayedQuarantine(),
+        events: new EventBus(),
+        onWaiting: () => {
+          waiting += 1;
+        },
+      },
+      { signal: never },
+    );
+    expect(waiting).toBe(0);
+    const judged = proving.judge({ h1: right, sha256: '', sizeBytes: 1, sources: ['a'] }, undefined);
+    expect(waiting).toBe(1);
+    says.resolve(known(right));
+    await judged;
+    await proving.judge({ h1: right, sha256: '', sizeBytes: 1, sources: ['a'] }, undefined);
+    expect(waiting).toBe(1);
   });
 
   it('is not fetched any further once it is known that it may not be published', async () => {

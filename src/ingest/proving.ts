@@ -4,9 +4,15 @@
  */
 import type { Expectation, HashedKey, Judge, Judging } from '../checksums/types.ts';
 import type { Clock } from '../lib/clock.ts';
-import { ModferryError, messageOf } from '../lib/errors.ts';
+import { ModferryError } from '../lib/errors.ts';
 import type { EventBus } from '../lib/event-bus.ts';
-import type { Evidence, Quarantine, SuspectBytes, SuspectCause } from '../store/quarantine.ts';
+import type {
+  Evidence,
+  Quarantine,
+  QuarantineEntry,
+  SuspectBytes,
+  SuspectCause,
+} from '../store/quarantine.ts';
 import type { Trust } from '../store/store.ts';
 import type { SourceOutcome } from '../upstream/types.ts';
 import { isAbsence } from '../upstream/verdict.ts';
@@ -22,17 +28,22 @@ export interface ProvingDeps {
   readonly clock: Clock;
   readonly quarantine: Pick<Quarantine, 'add'>;
   readonly events: EventBus<IngestEvents>;
+  /** The bytes are there, and what they must be is not known yet. May be called again. */
+  onWaiting?(): void;
 }
 
 /** What one source, or several joined, sent. */
-export interface Found {
-  readonly h1: string;
+export interface Came {
   readonly sha256: string;
   readonly sizeBytes: number;
   /** Upstream names; more than one: whose part does not belong is not known. */
   readonly sources: readonly string[];
   /** Of the answer. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface Found extends Came {
+  readonly h1: string;
   /** Broken extra rules: no matter where the content is proven (ruling 12). */
   readonly oddities?: readonly ZipOddity[] | undefined;
 }
@@ -47,19 +58,33 @@ export class Proving {
   readonly #controller = new AbortController();
   readonly #expectation: Promise<Expectation>;
   readonly #mismatches: Mismatch[] = [];
+  /** Sources whose zip was none. */
+  readonly #spoilt = new Set<string>();
   #blocked: SourcesFailure | undefined;
+  #isKnown = false;
+  #quarantineId: string | undefined;
+  #expectedText = '';
 
   /** Asks at once, so that the answer is on its way while the bytes are. */
   constructor(deps: ProvingDeps, asker: Judging) {
     this.#deps = deps;
     const signal = AbortSignal.any([asker.signal, this.#controller.signal]);
     this.#expectation = deps.judge.expect(deps.key, { ...asker, signal }).then((expectation) => {
+      this.#isKnown = true;
       if (expectation.kind === 'blocked') {
         this.#blocked = new SourcesFailure('unproven', `${this.#name}: ${expectation.reason}`);
       }
       return expectation;
     });
     this.#expectation.catch(() => {});
+  }
+
+  /** Resolves when it is known what it must be, or that this will not be known. Never rejects. */
+  get known(): Promise<void> {
+    return this.#expectation.then(
+      () => {},
+      () => {},
+    );
   }
 
   /** Throws SourcesFailure `unproven` once it is known that nothing may be published: the bytes need not be fetched. */
@@ -69,6 +94,7 @@ export class Proving {
 
   /** Whether nothing but this hash will do; undefined: nothing is known to compare with, or it is not to be published. */
   async expectedH1(): Promise<string | undefined> {
+    if (!this.#isKnown) this.#deps.onWaiting?.();
     const expectation = await this.#expectation;
     return expectation.kind === 'known' ? expectation.h1 : undefined;
   }
@@ -78,6 +104,7 @@ export class Proving {
    * an oddity that no proof excuses, SourcesFailure `unproven`, or the signal's reason.
    */
   async judge(found: Found, bytes: SuspectBytes): Promise<Trust> {
+    if (!this.#isKnown) this.#deps.onWaiting?.();
     const expectation = await this.#expectation;
     this.throwIfBlocked();
     if (expectation.kind !== 'known') {
@@ -89,11 +116,35 @@ export class Proving {
     return await this.#refuse(found, expectation, bytes);
   }
 
+  /** It came whole and is no module file: put away with all that is known of it. Never rejects. */
+  async spoilt(came: Came, reason: string, bytes: SuspectBytes): Promise<void> {
+    const source = came.sources.join('+');
+    if (came.sources.length > 1) return;
+    this.#spoilt.add(source);
+    const expectation = this.#isKnown ? await this.#expectation : undefined;
+    const expected = expectation?.kind === 'known' ? expectation : undefined;
+    await this.#putAway(
+      {
+        key: this.#deps.key,
+        cause: 'corrupt',
+        source,
+        reason,
+        sha256: came.sha256,
+        sizeBytes: came.sizeBytes,
+        expectedH1: expected?.h1,
+        expectedBy: expected?.by,
+        headers: came.headers,
+        atMs: this.#deps.clock.now(),
+      },
+      bytes,
+    );
+  }
+
   /** The content is good: tells it as healed when another source had sent something else. */
   settled(source: string): void {
     this.close();
-    if (this.#mismatches.length === 0) return;
-    const from = [...new Set(this.#mismatches.map((mismatch) => mismatch.source))];
+    const from = [...new Set([...this.#spoilt, ...this.#mismatches.map((mismatch) => mismatch.source)])];
+    if (from.length === 0) return;
     this.#deps.events.emit('healed', { key: this.#deps.key, from, source });
   }
 
@@ -104,11 +155,10 @@ export class Proving {
     const others = outcomes.filter(({ source, code }) => !differing.has(source) && !isAbsence(code));
     if (others.length > 0) return undefined;
     const hashes = new Set(this.#mismatches.map(({ h1 }) => h1));
-    return new SourcesFailure(
-      'mismatch',
-      `${this.#name}: ${causeText(differing.size, hashes.size)}`,
-      outcomes,
-    );
+    const kept =
+      this.#quarantineId === undefined ? '' : `; see modferry quarantine show ${this.#quarantineId}`;
+    const text = `${this.#name}: ${causeText(differing.size, hashes.size)} (${this.#expectedText})${kept}`;
+    return new SourcesFailure('mismatch', text, outcomes);
   }
 
   /** The expectation is no longer waited for. Idempotent. */
@@ -126,9 +176,11 @@ export class Proving {
     expected: Expectation & { kind: 'known' },
     bytes: SuspectBytes,
   ): Promise<never> {
-    const { key, clock, quarantine, events } = this.#deps;
+    const { key, clock } = this.#deps;
     const source = found.sources.join('+');
-    const reason = `its content is ${found.h1}, ${expected.by} says ${expected.h1}`;
+    // Short enough for the line that a client is shown; the evidence has both whole.
+    const reason = `has ${shortHash(found.h1)} where ${expected.by} has ${shortHash(expected.h1)}`;
+    this.#expectedText = `${expected.by} has ${shortHash(expected.h1)}`;
     if (found.sources.length > 1) throw new MismatchError('mismatch', reason);
     const cause: SuspectCause = this.#mismatches.some(
       (other) => other.h1 === found.h1 && other.source !== source,
@@ -151,20 +203,32 @@ export class Proving {
       headers: found.headers,
       atMs: clock.now(),
     };
-    // A suspect that cannot be kept is told all the same.
+    const entry = await this.#putAway(evidence, bytes);
+    this.#quarantineId ??= entry?.id;
+    throw new MismatchError('mismatch', reason);
+  }
+
+  /** A suspect that cannot be kept is told all the same. */
+  async #putAway(evidence: Evidence, bytes: SuspectBytes): Promise<QuarantineEntry | undefined> {
+    const { quarantine, events } = this.#deps;
     const entry = await quarantine.add(evidence, bytes).catch(() => undefined);
     events.emit('mismatch', { ...evidence, quarantineId: entry?.id });
-    throw new MismatchError('mismatch', messageOf(reason));
+    return entry;
   }
+}
+
+/** Enough to tell two apart. */
+function shortHash(h1: string): string {
+  return `${h1.slice(0, 15)}…`;
 }
 
 /** As well as can be told from what came. */
 function causeText(sources: number, contents: number): string {
   if (sources === 1) {
-    return 'its only source has other content than proven: tampered with, damaged there, or the tag was moved';
+    return 'its only source has other content: tampered with, damaged there, or the tag was moved';
   }
   if (contents === 1) {
-    return `all ${sources} sources agree on other content than proven: the tag was moved, or they share a bad origin`;
+    return `all ${sources} sources agree on other content: the tag was moved, or they share a bad origin`;
   }
-  return `${sources} sources have ${contents} different contents, none as proven: tampered with, or damaged on the way`;
+  return `${sources} sources have ${contents} other contents: tampered with, or damaged on the way`;
 }

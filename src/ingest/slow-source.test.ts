@@ -5,6 +5,7 @@ import {
   at,
   etag,
   file,
+  fillWithPart,
   never,
   other,
   read,
@@ -30,10 +31,7 @@ function dripOf(source: FedUpstream, clock: FakeClock, from = at): (seconds: num
 
 describe('a source that is too slow', () => {
   it('is left for another one, which goes on at the same byte under the same ETag and length', async () => {
-    const { fill, clock, a, b, takeOvers, fetched } = startFill('ab');
-    fill.join();
-    await clock.advance(0);
-    a.say(tagged, file.subarray(0, at));
+    const { fill, clock, a, b, takeOvers, fetched } = await fillWithPart('ab');
     await clock.advance(8_000);
     expect(b.wish).toEqual({ fromByte: at, ifRange: etag });
     expect(a.cancelled).toBe(0);
@@ -51,10 +49,7 @@ describe('a source that is too slow', () => {
   });
 
   it('goes on while the other is asked, and what both sent is compared', async () => {
-    const { fill, clock, a, b, takeOvers } = startFill('ab');
-    fill.join();
-    await clock.advance(0);
-    a.say(tagged, file.subarray(0, at));
+    const { fill, clock, a, b, takeOvers } = await fillWithPart('ab');
     await clock.advance(8_000);
     a.give(file.subarray(at, at + 500));
     await clock.advance(100);
@@ -66,10 +61,7 @@ describe('a source that is too slow', () => {
   });
 
   it('is not joined with bytes that differ under the same ETag: the file is fetched whole', async () => {
-    const { fill, clock, a, b, refused } = startFill('ab');
-    fill.join();
-    await clock.advance(0);
-    a.say(tagged, file.subarray(0, at));
+    const { fill, clock, a, b, refused } = await fillWithPart('ab');
     await clock.advance(8_000);
     a.give(file.subarray(at, at + 500));
     await clock.advance(100);
@@ -99,10 +91,7 @@ describe('a source that is too slow', () => {
   });
 
   it('is left for one that failed when it was asked first and is well half a minute later', async () => {
-    const { fill, clock, a, b, takeOvers, fetched } = startFill('ab');
-    fill.join();
-    await clock.advance(0);
-    a.say(tagged, file.subarray(0, at));
+    const { fill, clock, a, b, takeOvers, fetched } = await fillWithPart('ab');
     b.willFail('status', 503);
     b.willFail('status', 503);
     const drip = dripOf(a, clock);
@@ -144,10 +133,7 @@ describe('a source that is too slow', () => {
   });
 
   it('does not come back when the one that replaced it is slow as well', async () => {
-    const { fill, clock, a, b } = startFill('ab');
-    fill.join();
-    await clock.advance(0);
-    a.say(tagged, file.subarray(0, at));
+    const { fill, clock, a, b } = await fillWithPart('ab');
     b.willFail('connect');
     await dripOf(a, clock)(45);
     const from = b.wish.fromByte ?? 0;

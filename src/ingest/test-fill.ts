@@ -86,3 +86,13 @@ export async function read(follower: Follower, from: number, atMost = sizeBytes)
   }
   return block.subarray(0, got);
 }
+
+/** As `startFill`, with one follower, when `a` has said what it has and sent the first `at` bytes of it. */
+export async function fillWithPart(names: string) {
+  const started = startFill(names);
+  const { fill, clock, a } = started;
+  fill.join();
+  await clock.advance(0);
+  a.say(tagged, file.subarray(0, at));
+  return started;
+}

@@ -1,6 +1,7 @@
 /** For tests: an upstream whose answers and bodies are fed by hand, and a walk over several under a fake clock. */
 import { FakeClock } from '../lib/fake-clock.ts';
 import { plainPlan } from '../upstream/plan.ts';
+import { type FedItem, fedAnswer } from '../upstream/test-answers.ts';
 import {
   type Upstream,
   type UpstreamAnswer,
@@ -18,8 +19,6 @@ export interface HeadFacts {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-type Item = Buffer | Error | 'end';
-
 /** Questions wait until `say` or `fail`; bodies until they are given something. */
 export class FedUpstream implements Upstream {
   readonly name: string;
@@ -29,7 +28,7 @@ export class FedUpstream implements Upstream {
   readonly blames: string[] = [];
   cancelled = 0;
   #open: PromiseWithResolvers<UpstreamAnswer> | undefined;
-  #feed: (...items: Item[]) => void = () => {};
+  #feed: (...items: FedItem[]) => void = () => {};
   readonly #said: (() => void)[] = [];
 
   constructor(name: string) {
@@ -56,7 +55,7 @@ export class FedUpstream implements Upstream {
   }
 
   /** Answers the question that is open. */
-  say(facts: HeadFacts = {}, ...items: Item[]): this {
+  say(facts: HeadFacts = {}, ...items: FedItem[]): this {
     this.#open?.resolve(this.#answer(facts));
     this.give(...items);
     return this;
@@ -68,7 +67,7 @@ export class FedUpstream implements Upstream {
   }
 
   /** The same for the next question to come. */
-  willSay(facts: HeadFacts, ...items: Item[]): this {
+  willSay(facts: HeadFacts, ...items: FedItem[]): this {
     this.#said.push(() => this.say(facts, ...items));
     return this;
   }
@@ -82,7 +81,7 @@ export class FedUpstream implements Upstream {
   }
 
   /** Goes on with the body of the last answer. */
-  give(...items: Item[]): void {
+  give(...items: FedItem[]): void {
     this.#feed(...items);
   }
 
@@ -91,45 +90,11 @@ export class FedUpstream implements Upstream {
   }
 
   #answer(facts: HeadFacts): UpstreamAnswer {
-    const waiting: Item[] = [];
-    let wake = Promise.withResolvers<void>();
-    let isCancelled = false;
-    const dropped = (): UpstreamError => new UpstreamError(this.name, 'aborted', 'the body was dropped');
-    this.#feed = (...items) => {
-      waiting.push(...items);
-      wake.resolve();
-    };
-    async function* read(): AsyncGenerator<Buffer, void, void> {
-      for (;;) {
-        if (isCancelled) throw dropped();
-        const next = waiting.shift();
-        if (next === undefined) {
-          await wake.promise;
-          wake = Promise.withResolvers();
-        } else if (next === 'end') return;
-        else if (next instanceof Error) throw next;
-        else yield next;
-      }
-    }
     const { contentLength, offset = 0, totalBytes = contentLength, etag, headers } = facts;
-    return {
-      upstream: this.name,
-      contentLength,
-      offset,
-      totalBytes,
-      contentType: 'application/zip',
-      headers,
-      etag,
-      lastModified: undefined,
-      firstByteMs: 1,
-      body: read(),
-      cancel: () => {
-        if (!isCancelled) this.cancelled += 1;
-        isCancelled = true;
-        wake.resolve();
-      },
-      blame: (code, message) => this.blames.push(`${code}: ${message}`),
-    };
+    const told = { contentLength, offset, totalBytes, contentType: 'application/zip', headers, etag };
+    const { answer, give } = fedAnswer(this, told);
+    this.#feed = give;
+    return answer;
   }
 }
 

@@ -72,6 +72,11 @@ export class SourcesFailure extends ModferryError<FailureKind> {
     return this.code === 'absent' || this.code === 'gone';
   }
 
+  /** Something is there, and may not be handed out. */
+  get isRefusal(): boolean {
+    return this.code === 'mismatch' || this.code === 'unproven';
+  }
+
   /** A source was not asked because its askers had too little time: whoever asks next may fare better. */
   get isTooLate(): boolean {
     return this.outcomes.some((outcome) => outcome.isTooLate === true);

@@ -9,7 +9,7 @@ import { UpstreamError } from '../upstream/types.ts';
 import type { StagedPart, ZipStream } from '../zip/stream-feed.ts';
 import type { ZipOddity } from '../zip/zip-types.ts';
 import type { VerifiedZip } from './growing-body.ts';
-import type { Found } from './proving.ts';
+import type { Came, Found } from './proving.ts';
 import { pump } from './pump.ts';
 import type { RelayBody } from './relay-body.ts';
 import type { Sink } from './sink.ts';
@@ -40,6 +40,8 @@ export interface ZipAttempt {
   readonly signal: AbortSignal;
   /** What `verify` found, held against what it must be. */
   prove(found: Found, bytes: SuspectBytes): Promise<Trust>;
+  /** It came whole, and `verify` rejected with this. */
+  spoilt(came: Came, error: unknown, bytes: SuspectBytes): Promise<void>;
   /** Whether a body of this length is worth keeping in memory: several wait for it. */
   isShared(sizeBytes: number): boolean;
   /** Wall clock. */
@@ -76,13 +78,16 @@ export async function fetchZip(attempt: ZipAttempt): Promise<VerifiedZip> {
     stream?.close();
   }
   const body = small === undefined ? undefined : Buffer.concat(small, sizeBytes);
-  const { h1, oddities } = streamed ?? (await attempt.verify(await verifiable(sink, body)));
   const sha256 = hash.digest('hex');
-  const { headers } = relay.answer;
-  const trust = await attempt.prove(
-    { h1, sha256, sizeBytes, sources: relay.sourceNames, headers, oddities },
-    suspectBytes(sink, body),
-  );
+  const came = { sha256, sizeBytes, sources: relay.sourceNames, headers: relay.answer.headers };
+  const verdict =
+    streamed ??
+    (await attempt.verify(await verifiable(sink, body)).catch(async (error: unknown) => {
+      await attempt.spoilt(came, error, suspectBytes(sink, body));
+      throw error;
+    }));
+  const { h1, oddities } = verdict;
+  const trust = await attempt.prove({ ...came, h1, oddities }, suspectBytes(sink, body));
   return {
     sizeBytes,
     sha256,

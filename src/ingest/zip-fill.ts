@@ -56,6 +56,8 @@ export class ZipFill {
   readonly #work: SharedWork<FillOutcome>;
   readonly #body: GrowingBody;
   readonly #holdTimer: Timer;
+  /** Resolves when it is known what the content must be. */
+  readonly #expected = Promise.withResolvers<void>();
   #isFinished = false;
   #revoked = false;
   /** Until a part did not fit. */
@@ -70,7 +72,10 @@ export class ZipFill {
     const outcome = Promise.withResolvers<FillOutcome>();
     outcome.promise.catch(() => {});
     this.#body = new GrowingBody(deps.options.tailBytes, outcome.promise);
-    this.#holdTimer = deps.clock.setTimeout(() => this.#body.endHold(), deps.options.holdMs);
+    this.#holdTimer = deps.clock.setTimeout(() => {
+      // While it is not known what it must be, the answer may still become "not proven": better a status than a cut.
+      void this.#expected.promise.then(() => this.#body.endHold());
+    }, deps.options.holdMs);
     this.#work = new SharedWork(
       (signal) => this.#run(signal),
       () => this.#worthFinishing(),
@@ -142,6 +147,7 @@ export class ZipFill {
     try {
       if ((await this.#deps.claim(signal)) === 'stored') return 'stored';
       proving = this.#deps.openProving(signal);
+      this.#expected.resolve(proving.known);
       sources = new ZipSources(
         this.#deps.openWalk(signal),
         (without) => this.#deps.openWalk(signal, without),
@@ -234,6 +240,9 @@ export class ZipFill {
         openStream: (staged) => this.#deps.openStream?.(staged),
         signal,
         prove: (found, bytes) => proving.judge(found, bytes),
+        spoilt: async (came, error, bytes) => {
+          if (isSourceFault(error)) await proving.spoilt(came, messageOf(error), bytes);
+        },
         isShared: (sizeBytes) => this.#followers >= 2 && sizeBytes <= this.#deps.shareInMemoryBytes,
         now: () => clock.now(),
       });

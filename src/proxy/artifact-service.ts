@@ -40,6 +40,8 @@ export interface ArtifactDeps {
 }
 
 const immutable: CachePolicy = { kind: 'immutable' };
+/** What could not be proven, or differs, is not fetched again for so long. */
+const refusedMs = 5_000;
 /** Rounds after another process or a cancelled look-ahead changed what is true; more than two never happened. */
 const maxRounds = 4;
 
@@ -116,7 +118,8 @@ export class ArtifactService {
   async #orSuspect(key: ArtifactKey, failure: SourcesFailure): Promise<SourcesFailure | ModferryError> {
     if (!failure.isAbsence && failure.code !== 'not_fetched') return failure;
     const suspects = await this.#deps.store.quarantine.of(key).catch(() => []);
-    const own = suspects.find(({ source }) => source === 'store');
+    // One that was published again since, or purged, says nothing of what is absent now.
+    const own = suspects.find(({ source, settled }) => source === 'store' && settled !== true);
     if (own === undefined) return failure;
     const what = `${nameOf(key)}: our copy is in quarantine as ${own.id}: ${own.reason}`;
     if (own.cause !== 'rotten') return new SourcesFailure('mismatch', what, failure.outcomes);
@@ -207,6 +210,11 @@ export class ArtifactService {
   }
 
   async #remember(key: ArtifactKey, name: string, failure: SourcesFailure): Promise<void> {
+    if (failure.isRefusal) {
+      // Each asker would have it fetched whole from every source again.
+      this.#deps.negatives.put(name, failure, refusedMs);
+      return;
+    }
     if (!failure.isAbsence || failure.isTooLate) return;
     const { negatives, lists } = this.#deps;
     const freshness = this.#deps.freshness();

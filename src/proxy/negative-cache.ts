@@ -1,4 +1,7 @@
-/** Absences that were agreed a moment ago (ruling 7), bounded in number: random names must not fill memory. */
+/**
+ * Absences that were agreed a moment ago (ruling 7), and refusals, each as what it is; bounded in number: random names
+ * must not fill memory.
+ */
 import { LRUCache } from 'lru-cache';
 import type { SourcesFailure } from '../ingest/types.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -31,9 +34,9 @@ export class NegativeCache {
     return undefined;
   }
 
-  /** Keeps only absences; failures are never remembered as knowledge (design rule 1). */
+  /** Keeps absences and refusals; other failures are never remembered (design rule 1). */
   put(name: string, failure: SourcesFailure, forMs: number): void {
-    if (!failure.isAbsence || forMs <= 0) return;
+    if (!(failure.isAbsence || failure.isRefusal) || forMs <= 0) return;
     const sinceMs = this.#clock.monotonic();
     this.#entries.set(name, { failure, sinceMs, untilMs: sinceMs + forMs });
   }

@@ -9,9 +9,8 @@ import { escapeVersion } from '../gomod/version.ts';
 import { failureOf } from '../ingest/source-failure.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Store } from '../store/store.ts';
-import { firstBody } from '../upstream/first-body.ts';
 import type { Plan } from '../upstream/plan.ts';
-import { Walk } from '../upstream/walk.ts';
+import { walkForBody } from '../upstream/walk-for-body.ts';
 import { type Answer, type Ask, type AskOrigin, Revalidating, type Windows } from './revalidating.ts';
 import { isComplete } from './stored-versions.ts';
 import type { SourcesState } from './without-sources.ts';
@@ -97,40 +96,29 @@ export class QueryService {
   async #fetch(key: string, signal: AbortSignal, origin: AskOrigin): Promise<QueryValue> {
     const { path, query } = split(key);
     const { clock, limits } = this.#deps;
-    const plan = this.#deps.plan(path, 'meta');
-    const walk = new Walk({
-      plan,
+    const { good, outcomes } = await walkForBody({
+      plan: this.#deps.plan(path, 'meta'),
       isKnown: async () => this.#deps.isPrivate(path) || (await this.#deps.pathIsKnown(path)),
       modulePath: path,
       target: `/${escapePath(path)}/@v/${escapeVersion(query)}.info`,
       answerClass: 'meta',
       signal,
       clock,
+      limitBytes: limits.infoBytes(),
+      judge(body) {
+        checkInfo(path, query, body);
+        return body.toString('utf8');
+      },
       ...origin,
     });
-    try {
-      const good = await firstBody({
-        walk,
-        signal,
-        clock,
-        limitBytes: limits.infoBytes(),
-        withinMs: plan.lastHopeMs,
-        judge(body) {
-          checkInfo(path, query, body);
-          return body.toString('utf8');
-        },
-      });
-      if (good !== undefined) return { body: good.value, source: good.upstream };
-      throw failureOf(walk.outcomes, {
-        path,
-        knownToExist: await this.#deps.pathIsKnown(path),
-        isPrivate: this.#deps.isPrivate(path),
-        hint: this.#deps.absenceHint(path),
-        what: `${path}@${query}`,
-      });
-    } finally {
-      walk.close();
-    }
+    if (good !== undefined) return { body: good.value, source: good.upstream };
+    throw failureOf(outcomes, {
+      path,
+      knownToExist: await this.#deps.pathIsKnown(path),
+      isPrivate: this.#deps.isPrivate(path),
+      hint: this.#deps.absenceHint(path),
+      what: `${path}@${query}`,
+    });
   }
 }
 

@@ -1,13 +1,12 @@
 /** Asks for one answer of a checksum database: over the upstreams that offer `/sumdb/`, then its own addresses. */
 import type { ModulePath } from '../gomod/types.ts';
 import { failureOf } from '../ingest/source-failure.ts';
-import { SourcesFailure } from '../ingest/types.ts';
 import type { Clock } from '../lib/clock.ts';
 import { maxSumdbBytes } from '../store/store.ts';
-import { firstBody } from '../upstream/first-body.ts';
+import { urlPath } from '../sumdb/target.ts';
 import type { Plan } from '../upstream/plan.ts';
-import { type Upstream, UpstreamError } from '../upstream/types.ts';
-import { Walk } from '../upstream/walk.ts';
+import { type SourceOutcome, type Upstream, UpstreamError } from '../upstream/types.ts';
+import { walkForBody } from '../upstream/walk-for-body.ts';
 import { type AskedOperation, wrongShape } from './sumdb-operation.ts';
 import type { RequestContext } from './types.ts';
 
@@ -42,77 +41,45 @@ export async function askSumdb(
   question: SumdbQuestion,
   context: RequestContext,
 ): Promise<Fetched> {
-  const { direct, rest, text } = question;
+  const { direct, rest, text, operation } = question;
   const attempts = [
-    { plan: () => ways.plan(), target: `/sumdb/${escapeTarget(rest)}` },
+    { plan: () => ways.plan(), target: `/sumdb/${urlPath(rest)}` },
     ...direct.map((address) => ({
       plan: () => ways.directPlan(address),
-      target: `/${escapeTarget(text)}`,
+      target: `/${urlPath(text)}`,
     })),
   ];
-  const failures: SourcesFailure[] = [];
+  const outcomes: SourceOutcome[] = [];
   for (const { plan, target } of attempts) {
-    try {
-      return await walk(ways.clock, plan(), target, question, context);
-    } catch (error) {
-      if (!(error instanceof SourcesFailure)) throw error;
-      failures.push(error);
-    }
-  }
-  throw failureOf(
-    failures.flatMap((failure) => failure.outcomes),
-    {
-      path: rest as ModulePath,
-      // A 404 here sends the client elsewhere for good: it must not hide that another way failed.
-      knownToExist: true,
-      isPrivate: false,
-      hint: undefined,
-      what: `/sumdb/${rest}`,
-    },
-  );
-}
-
-async function walk(
-  clock: Clock,
-  plan: Plan,
-  target: string,
-  { rest, operation }: SumdbQuestion,
-  context: RequestContext,
-): Promise<Fetched> {
-  const { signal } = context;
-  const sources = new Walk({
-    plan,
-    // An absence here is never told as such, so nobody is waited for long because of one.
-    isKnown: () => Promise.resolve(false),
-    target,
-    answerClass: 'meta',
-    signal,
-    clock,
-    requestId: context.id,
-    via: context.via,
-    deadlineAtMs: context.deadlineAtMs,
-  });
-  try {
-    const good = await firstBody({
-      walk: sources,
-      signal,
-      clock,
+    const walked = await walkForBody({
+      plan: plan(),
+      // An absence here is never told as such, so nobody is waited for long because of one.
+      isKnown: () => Promise.resolve(false),
+      target,
+      answerClass: 'meta',
+      signal: context.signal,
+      clock: ways.clock,
+      requestId: context.id,
+      via: context.via,
+      deadlineAtMs: context.deadlineAtMs,
       limitBytes: maxSumdbBytes,
-      withinMs: plan.lastHopeMs,
       judge(body, upstream) {
         const wrong = wrongShape(operation, body);
         if (wrong !== undefined) throw new UpstreamError(upstream, 'refused', wrong);
         return body;
       },
     });
-    if (good === undefined) throw new SourcesFailure('failed', rest, sources.outcomes);
-    return { body: good.value, source: `upstream:${good.upstream}` };
-  } finally {
-    sources.close();
+    if (walked.good !== undefined) {
+      return { body: walked.good.value, source: `upstream:${walked.good.upstream}` };
+    }
+    outcomes.push(...walked.outcomes);
   }
-}
-
-/** What followed `/sumdb/` was decoded once; only what the checks let through is here, and `!` needs no escape. */
-function escapeTarget(text: string): string {
-  return text.split('/').map(encodeURIComponent).join('/');
+  throw failureOf(outcomes, {
+    path: rest as ModulePath,
+    // A 404 here sends the client elsewhere for good: it must not hide that another way failed.
+    knownToExist: true,
+    isPrivate: false,
+    hint: undefined,
+    what: `/sumdb/${rest}`,
+  });
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { tempDir } from '../../test/kit/temp.ts';
@@ -78,4 +78,28 @@ describe('the hasher', () => {
     expect(await running).toBeInstanceOf(Error);
     expect(await waiting).toBeInstanceOf(Error);
   });
+
+  it.runIf(process.platform === 'linux')(
+    'is of the lowest priority unless somebody waits for it',
+    async () => {
+      const file = join(await folder(), 'file');
+      await writeFile(file, 'x');
+      const before = await lowestThreads();
+
+      await newHasher({ isForeground: true }).hash(file);
+      expect(await lowestThreads()).toBe(before);
+
+      await newHasher().hash(file);
+      expect(await lowestThreads()).toBe(before + 1);
+    },
+  );
 });
+
+/** Threads of this process with nice 19. */
+async function lowestThreads(): Promise<number> {
+  const tasks = await readdir('/proc/self/task');
+  const stats = tasks.map((task) => readFile(`/proc/self/task/${task}/stat`, 'utf8').catch(() => ''));
+  // What stands behind the name begins with field 3; the nice value is field 19.
+  const niceOf = (stat: string): string | undefined => stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16];
+  return (await Promise.all(stats)).filter((stat) => niceOf(stat) === '19').length;
+}

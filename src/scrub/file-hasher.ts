@@ -1,5 +1,5 @@
 /**
- * SHA-256 of files in a thread of low priority beside the event loop, which starts when first needed. Measured on two
+ * SHA-256 of files in a thread beside the event loop, which starts when first needed. Measured on two
  * cores with a gibibyte in memory: the thread with plain reads 1.2 GB/s a core; reads in the pool overlapped with
  * hashing 1.1 GB/s a core (1.4 GB/s by taking 1.25 cores, at full priority); on the event loop itself one block of
  * 1 MiB would hold every hit for 0.8 ms.
@@ -7,7 +7,7 @@
 import { Worker } from 'node:worker_threads';
 import { raceAbort } from '../lib/abort.ts';
 import { messageOf } from '../lib/errors.ts';
-import type { HashAnswer, HashOrder } from './hash-protocol.ts';
+import type { HashAnswer, HasherFacts, HashOrder } from './hash-protocol.ts';
 
 /** Between two looks at the pace or the signal: some 7 ms of work. */
 const fullStepBytes = 8 * 1024 * 1024;
@@ -32,17 +32,25 @@ export interface Hasher {
   hash(file: string, options?: HashOptions): Promise<FileHash>;
 }
 
+export interface FileHasherOptions {
+  /** True: somebody waits for it, so its thread has the process's own priority. Default false: the lowest. */
+  readonly isForeground?: boolean | undefined;
+  /** Another thread body, for tests. */
+  readonly workerUrl?: URL | undefined;
+}
+
 export class FileHasher implements Hasher {
   readonly #workerUrl: URL;
+  readonly #isForeground: boolean;
   #worker: Worker | undefined;
   #waiting: PromiseWithResolvers<HashAnswer> | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #dropping: Promise<void> = Promise.resolve();
   #isClosed = false;
 
-  /** `workerUrl`: another thread body, for tests. */
-  constructor(workerUrl = new URL('./hash-worker.ts', import.meta.url)) {
-    this.#workerUrl = workerUrl;
+  constructor(options: FileHasherOptions = {}) {
+    this.#workerUrl = options.workerUrl ?? new URL('./hash-worker.ts', import.meta.url);
+    this.#isForeground = options.isForeground ?? false;
   }
 
   /** Files are hashed one after another. */
@@ -110,6 +118,7 @@ export class FileHasher implements Hasher {
     const worker = new Worker(this.#workerUrl, {
       execArgv: [],
       env: {},
+      workerData: { isForeground: this.#isForeground } satisfies HasherFacts,
       resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4 },
     });
     worker.unref();

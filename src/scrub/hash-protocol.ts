@@ -1,5 +1,11 @@
 /** Messages between the scrub's hasher and its thread. One file at a time; the asker grants each step. */
 
+/** What the thread is started with. */
+export interface HasherFacts {
+  /** True: it keeps the process's own priority. */
+  readonly isForeground: boolean;
+}
+
 export type HashOrder =
   /** Opens a file; the first step follows at once. */
   | { readonly kind: 'open'; readonly file: string; readonly stepBytes: number }

@@ -1,14 +1,14 @@
 /**
  * The body of the hasher's thread: reads a file in blocks with one buffer and hashes it, a granted step at a time. It
- * reads synchronously: the kernel reads ahead while a block is hashed, and so the reads run at this thread's own low
+ * reads synchronously: the kernel reads ahead while a block is hashed, and so the reads run at this thread's own
  * priority instead of that of the pool which serves hits.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { setPriority } from 'node:os';
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { errnoOf, messageOf } from '../lib/errors.ts';
-import type { HashAnswer, HashOrder } from './hash-protocol.ts';
+import type { HashAnswer, HasherFacts, HashOrder } from './hash-protocol.ts';
 
 const blockBytes = 1024 * 1024;
 const lowestPriority = 19;
@@ -23,7 +23,7 @@ const block = Buffer.allocUnsafeSlow(blockBytes);
 let current: OpenHash | undefined;
 
 // Only Linux has a priority for each thread; elsewhere this would slow the whole process.
-if (process.platform === 'linux') {
+if (!(workerData as HasherFacts).isForeground && process.platform === 'linux') {
   try {
     setPriority(0, lowestPriority);
   } catch {

@@ -13,6 +13,8 @@ import { entryOf, modulesOf, setUp } from './test-scrub.ts';
 import { WaitingStore } from './test-waiting.ts';
 
 const away: Expectation = { kind: 'unproven', why: 'unreachable', reason: 'away' };
+const absent: Expectation = { ...away, cause: 'absent', reason: '404' };
+const hourMs = 3_600_000;
 const right = `h1:${Buffer.alloc(32, 1).toString('base64')}`;
 const other = `h1:${Buffer.alloc(32, 7).toString('base64')}`;
 const zip = keyOf('example.com/a', 'v1.0.0', 'zip');
@@ -86,12 +88,73 @@ describe('what waits for a proof', () => {
     await clock.advance(5_000);
     answers.now = known(right);
 
-    late.kick();
+    late.databaseSeen();
     await clock.advance(0);
 
     expect(told).toEqual(['proven example.com/a.zip sum.test #7']);
     await clock.advance(3_600_000);
     expect(judge.asked).toHaveLength(2);
+  });
+
+  it('keeps its pauses and its pace while a busy server sees head after head', async () => {
+    const { late, judge, clock, store } = waiting();
+    for (let number = 0; number < 9; number += 1)
+      store.add(keyOf(`example.com/b${number}`, 'v1.0.0', 'zip'), right);
+    late.start();
+    const kicked = async (durationMs: number): Promise<number> => {
+      const before = judge.asked.length;
+      for (let leftMs = durationMs; leftMs > 0; leftMs -= 100) {
+        late.databaseSeen();
+        await clock.advance(100);
+      }
+      return judge.asked.length - before;
+    };
+
+    // No more than five a second, and one walk a minute besides those that its own pauses bring (10, 20, 40 s …).
+    expect(await kicked(1_000)).toBeLessThanOrEqual(6);
+    expect(await kicked(600_000)).toBeLessThanOrEqual(10 * (10 + 6));
+  });
+
+  it('is not tried at a new head when the database was there all the time', async () => {
+    const { late, judge, clock, answers } = waiting();
+    answers.now = absent;
+    late.start();
+    await clock.advance(5_000);
+    expect(judge.asked).toHaveLength(1);
+
+    late.databaseSeen();
+    await clock.advance(60_000);
+    late.databaseSeen();
+    await clock.advance(60_000);
+
+    expect(judge.asked).toHaveLength(1);
+  });
+
+  it('is tried again after hours when the database has no record of it', async () => {
+    const { late, judge, clock, answers, told } = waiting();
+    answers.now = absent;
+    late.start();
+    await clock.advance(6 * hourMs - 1);
+    expect(judge.asked).toHaveLength(1);
+
+    await clock.advance(610_000);
+    expect(judge.asked).toHaveLength(2);
+    answers.now = known(right);
+    await clock.advance(6 * hourMs + 610_000);
+    expect(told).toEqual(['proven example.com/a.zip sum.test #7']);
+  });
+
+  it('is tried at once when trusted lines have changed, whatever the database said', async () => {
+    const { late, clock, answers, told } = waiting();
+    answers.now = { kind: 'blocked', reason: '404', cause: 'absent' };
+    late.start();
+    await clock.advance(5_000);
+    answers.now = known(right);
+
+    late.linesChanged();
+    await clock.advance(0);
+
+    expect(told).toEqual(['proven example.com/a.zip sum.test #7']);
   });
 
   it('is withdrawn and healed when it is not what it should be', async () => {

@@ -1,16 +1,18 @@
 /**
  * Proves what was published while no record could be reached: at the start, when told that the database is back, and
- * by itself with growing pauses as long as something waits. One artifact at a time.
+ * by itself with growing pauses as long as something waits. One artifact at a time. What the database has no record of
+ * is asked for again after hours only.
  */
-import type { HashedKey, Judge } from '../checksums/types.ts';
+import type { HashedKey, Judge, NoProof } from '../checksums/types.ts';
 import type { ArtifactKey } from '../gomod/types.ts';
 import type { IngestEvents } from '../ingest/types.ts';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { EventBus } from '../lib/event-bus.ts';
+import { sleep } from '../lib/sleep.ts';
 import type { ArtifactRecord, Store } from '../store/store.ts';
+import { Absences } from './absences.ts';
 import type { Heal } from './heal.ts';
-import { pause } from './pace.ts';
 
 export interface LateProofEvents {
   proven: { key: ArtifactKey; by: string };
@@ -35,6 +37,8 @@ const firstPauseMs = 10_000;
 const maxPauseMs = 600_000;
 /** Between two failures: a database that is away must not be asked in a loop. */
 const afterFailureMs = 200;
+/** New heads come with every other miss of a busy server. */
+const betweenHeadsMs = 60_000;
 
 export class LateProofs {
   readonly #deps: LateProofsDeps;
@@ -43,6 +47,11 @@ export class LateProofs {
   #done: Promise<void> | undefined;
   #wake = new AbortController();
   #isKicked = false;
+  readonly #absences: Absences;
+  /** Of the walk under way, or else of the last one: the database could not be asked for something. */
+  #isAway = false;
+  /** Monotonic. */
+  #lastHeadMs = -Infinity;
   /** Something was published unproven since the last walk began. */
   #isMore = false;
   #isResting = false;
@@ -51,27 +60,31 @@ export class LateProofs {
 
   constructor(deps: LateProofsDeps) {
     this.#deps = deps;
+    this.#absences = new Absences(deps.clock);
   }
 
   /** Begins at once. Idempotent. */
   start(): void {
     if (this.#done !== undefined) return;
     const unsubscribe = this.#deps.ingest?.on('published', ({ trust }) => {
-      // Soon, not at once: it was unreachable this moment.
-      if (trust.unproven !== 'unreachable') return;
-      this.#isMore = true;
-      if (!this.#isResting || this.#pauseMs !== undefined) return;
-      this.#pauseMs = firstPauseMs;
-      this.#wake.abort();
+      if (trust.unproven === 'unreachable') this.moreWaits();
     });
     this.#unsubscribe = unsubscribe ?? this.#unsubscribe;
     this.#done = this.#loop().catch(() => {});
   }
 
-  /** The database is reachable again, or a go.sum was imported: everything that waits is tried now. */
-  kick(): void {
-    this.#isKicked = true;
-    this.#wake.abort();
+  /** The trusted go.sum lines have changed: everything that waits is tried now. */
+  linesChanged(): void {
+    this.#absences.clear();
+    this.#kick();
+  }
+
+  /** The database has grown, so it was reached: what waits because it could not be asked is tried now. */
+  databaseSeen(): void {
+    const nowMs = this.#deps.clock.monotonic();
+    if (!this.#isAway || nowMs - this.#lastHeadMs < betweenHeadsMs) return;
+    this.#lastHeadMs = nowMs;
+    this.#kick();
   }
 
   /** Resolves when it has stopped. Idempotent. */
@@ -81,10 +94,22 @@ export class LateProofs {
     await this.#done;
   }
 
+  /** Something waits, or may wait, that did not. It is tried soon, not at once: it was unreachable this moment. */
+  moreWaits(): void {
+    this.#isMore = true;
+    if (!this.#isResting || this.#pauseMs !== undefined) return;
+    this.#pauseMs = firstPauseMs;
+    this.#wake.abort();
+  }
+
+  #kick(): void {
+    this.#isKicked = true;
+    this.#wake.abort();
+  }
+
   async #loop(): Promise<void> {
     const { signal } = this.#controller;
     for (;;) {
-      if (this.#isKicked) this.#pauseMs = undefined;
       this.#isKicked = false;
       this.#isMore = false;
       let isLeft = true;
@@ -114,7 +139,7 @@ export class LateProofs {
       const before = this.#pauseMs;
       const either = AbortSignal.any([signal, this.#wake.signal]);
       try {
-        await pause(this.#deps.clock, before ?? maxPauseMs, either);
+        await sleep(this.#deps.clock, before ?? maxPauseMs, either);
         return;
       } catch {
         signal.throwIfAborted();
@@ -126,11 +151,17 @@ export class LateProofs {
   /** True when something is left that may be proven later. */
   async #walk(signal: AbortSignal): Promise<boolean> {
     let isLeft = false;
+    this.#isAway = false;
     for await (const key of this.#deps.store.awaitingProof()) {
       signal.throwIfAborted();
-      if (!isHashed(key) || (await this.#prove(key, signal))) continue;
+      if (!isHashed(key)) continue;
+      if (this.#absences.has(key)) {
+        isLeft = true;
+        continue;
+      }
+      if (await this.#prove(key, signal)) continue;
       isLeft = true;
-      if (!this.#isKicked) await pause(this.#deps.clock, afterFailureMs, signal);
+      await sleep(this.#deps.clock, afterFailureMs, signal);
     }
     return isLeft;
   }
@@ -142,9 +173,9 @@ export class LateProofs {
     // Gone, or rotten, which is the scrub's to find.
     if (record === undefined || record.proof !== undefined) return true;
     const expectation = await judge.expect(key, { signal, background: true });
-    if (expectation.kind === 'blocked') return false;
+    if (expectation.kind === 'blocked') return this.#waitsOn(key, expectation.cause);
     if (expectation.kind === 'unproven') {
-      if (expectation.why === 'unreachable') return false;
+      if (expectation.why === 'unreachable') return this.#waitsOn(key, expectation.cause);
       // The rules changed: nobody will be asked for this one any more.
       return await store.setTrust(key, record.sha256, { unproven: expectation.why });
     }
@@ -157,6 +188,13 @@ export class LateProofs {
     }
     await this.#mismatch(key, record, expectation, signal);
     return true;
+  }
+
+  #waitsOn(key: HashedKey, cause: NoProof | undefined): false {
+    if (cause !== 'absent') this.#isAway = true;
+    // Kicked: what was said before the kick is asked for once more.
+    else if (!this.#isKicked) this.#absences.add(key);
+    return false;
   }
 
   async #mismatch(

@@ -1,6 +1,7 @@
 /** A token bucket on the injected clock: how fast background work may go. */
 import { reasonOf } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
+import { sleep } from '../lib/sleep.ts';
 
 /** So much may be taken at once after a rest, in milliseconds of the rate. */
 const burstMs = 250;
@@ -43,7 +44,7 @@ export class Pace {
     for (;;) {
       this.#fill();
       if (this.#balance >= 0) break;
-      await pause(this.#clock, Math.max(1, Math.ceil(-this.#balance / this.#perMs)), signal);
+      await sleep(this.#clock, Math.max(1, Math.ceil(-this.#balance / this.#perMs)), signal);
     }
     this.#balance -= amount;
   }
@@ -54,23 +55,4 @@ export class Pace {
     this.#filledAtMs = now;
     this.#balance = Math.min(this.#balance + earned, this.#perMs * burstMs);
   }
-}
-
-/** Resolves after `delayMs`, or rejects with the signal's reason. */
-export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) {
-      reject(reasonOf(signal));
-      return;
-    }
-    function onAbort(): void {
-      timer.cancel();
-      reject(reasonOf(signal));
-    }
-    const timer = clock.setTimeout(() => {
-      signal.removeEventListener('abort', onAbort);
-      resolve();
-    }, delayMs);
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
 }

@@ -1,16 +1,13 @@
 /** What is done about a stored artifact that is not what it should be: withdrawn and fetched again, or recorded anew. */
-import { createHash } from 'node:crypto';
-import { open, readFile } from 'node:fs/promises';
 import type { ArtifactKey } from '../gomod/types.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { SuspectCause } from '../store/quarantine.ts';
-import type { Staged, Store, Trust } from '../store/store.ts';
-import type { ArtifactPaths, CheckedArtifact } from './artifact-check.ts';
+import type { Store, Trust } from '../store/store.ts';
+import type { CheckedArtifact } from './artifact-check.ts';
 import type { Heal, HealResult } from './heal.ts';
 
 export interface RepairDeps {
-  readonly store: Pick<Store, 'withdraw' | 'stage' | 'quarantine'>;
-  readonly paths: ArtifactPaths;
+  readonly store: Pick<Store, 'withdraw' | 'renew'>;
   readonly clock: Clock;
   /** Undefined: nobody can be asked, what is withdrawn stays in quarantine. */
   readonly heal?: Heal | undefined;
@@ -31,10 +28,6 @@ export type Repaired =
   | { readonly outcome: 'quarantined'; readonly id: string; readonly reason: string }
   | { readonly outcome: 'gone' };
 
-const blockBytes = 1024 * 1024;
-/** A .info longer than this is none. */
-const maxInfoBytes = 64 * 1024;
-
 export class Repair {
   readonly #deps: RepairDeps;
 
@@ -50,12 +43,11 @@ export class Repair {
     signal: AbortSignal,
   ): Promise<Repaired> {
     const { store, clock, heal } = this.#deps;
-    const text = key.ext === 'info' && sizeBytes <= maxInfoBytes ? await this.#textOf(key) : undefined;
     const entry = await store.withdraw(key, {
       key,
       cause,
       source: 'store',
-      reason,
+      reason: cause === 'mismatch' ? `${reason}; it came from ${record.source}` : reason,
       sha256: sha256 ?? record.sha256,
       sizeBytes,
       expectedH1,
@@ -65,7 +57,7 @@ export class Repair {
       atMs: clock.now(),
     });
     if (entry === undefined) return { outcome: 'gone' };
-    const expected = { sha256: cause === 'rotten' ? record.sha256 : '', h1: expectedH1, text };
+    const expected = { sha256: cause === 'rotten' ? record.sha256 : '', h1: expectedH1 };
     const result: HealResult =
       heal === undefined
         ? { outcome: 'failed', reason: 'no source may be asked' }
@@ -75,65 +67,17 @@ export class Repair {
   }
 
   /**
-   * Good content of which something wrong is recorded: published once more from a copy, so that record, `.ziphash` and
-   * list are written as for a new file. False when somebody was first, or another file stands there. Rejects with
-   * StoreError before anything is changed, e.g. on a full disk.
+   * Good content of which something wrong is recorded: record, `.ziphash` and list are written as for a new file, and
+   * the file stays where it is. False when somebody was first, or another file stands there. Rejects with StoreError,
+   * e.g. on a full disk.
    */
-  async renew(key: ArtifactKey, checked: CheckedArtifact): Promise<boolean> {
-    const { record, sha256, sizeBytes, h1 } = checked;
-    const { store, clock } = this.#deps;
+  async renew(key: ArtifactKey, { record, sha256, h1 }: CheckedArtifact): Promise<boolean> {
     if (sha256 === undefined) return false;
-    const staged = await store.stage(key);
-    try {
-      if ((await this.#copy(key, staged)) !== sha256) return false;
-      const entry = await store.withdraw(key, {
-        key,
-        cause: 'rotten',
-        source: 'store',
-        reason: 'what was recorded of it was wrong; published anew from these bytes',
-        sha256,
-        sizeBytes,
-        expectedBy: 'record',
-        atMs: clock.now(),
-      });
-      if (entry === undefined) return false;
-      await staged.publish({
-        sha256,
-        ...(h1 === undefined ? {} : { h1 }),
-        source: record.source,
-        ...trustFor(record, h1),
-      });
-      await store.quarantine.drop(entry.id);
-      return true;
-    } finally {
-      await staged.close();
-    }
-  }
-
-  /** SHA-256 of what was copied. */
-  async #copy(key: ArtifactKey, staged: Staged): Promise<string> {
-    const file = await open(this.#deps.paths.artifact(key), 'r');
-    try {
-      const hash = createHash('sha256');
-      const block = Buffer.allocUnsafeSlow(blockBytes);
-      for (;;) {
-        const { bytesRead } = await file.read(block, 0, blockBytes, null);
-        if (bytesRead === 0) return hash.digest('hex');
-        const part = block.subarray(0, bytesRead);
-        hash.update(part);
-        await staged.write([part]);
-      }
-    } finally {
-      await file.close();
-    }
-  }
-
-  async #textOf(key: ArtifactKey): Promise<string | undefined> {
-    try {
-      return await readFile(this.#deps.paths.artifact(key), 'utf8');
-    } catch {
-      return undefined;
-    }
+    return await this.#deps.store.renew(key, {
+      sha256,
+      ...(h1 === undefined ? {} : { h1 }),
+      ...trustFor(record, h1),
+    });
   }
 }
 

@@ -128,6 +128,58 @@ describe('the time of a pass', () => {
     expect(seen.at(-1)).toBeGreaterThan(4);
   });
 
+  it('goes on when it is stopped and started in one breath', async () => {
+    const clock = new FakeClock();
+    const entries = playedEntries(10, 1_000_000);
+    const { scrub, told } = playedScrub({ clock, entries, options: { rateBytes: 100_000 } });
+    scrub.start();
+    await clock.advance(30_000);
+
+    void scrub.stop();
+    scrub.start();
+    await clock.advance(200_000);
+
+    expect(told).toEqual(['started', 'resumed', 'finished 10']);
+  });
+
+  it('is over when close resolves, though it was stopped before', async () => {
+    const clock = new FakeClock();
+    const held = Promise.withResolvers<void>();
+    const { scrub } = playedScrub({ clock, onHash: () => held.promise });
+    scrub.start();
+    await clock.advance(1_000);
+    void scrub.stop();
+    let isClosed = false;
+    const closed = scrub.close().then(() => {
+      isClosed = true;
+    });
+    await clock.advance(10_000);
+    expect(isClosed).toBe(false);
+
+    held.resolve();
+    await closed;
+    expect(scrub.status.phase).toBe('stopped');
+  });
+
+  it('is told once to be impossible where nothing can be written, and begins when it can', async () => {
+    const clock = new FakeClock();
+    const state = new PlayedState();
+    const { scrub, told } = playedScrub({ clock, state });
+    state.refuses = Object.assign(new Error('EROFS: read-only file system'), { code: 'EROFS' });
+    scrub.start();
+
+    await clock.advance(3 * hourMs);
+    expect(told).toEqual([
+      expect.stringMatching(/^failed nothing is scrubbed: .*EROFS.*make the folder writable/),
+    ]);
+    scrub.startNow();
+    await clock.advance(1_000);
+    expect(told).toHaveLength(2);
+    state.refuses = undefined;
+    await clock.advance(hourMs);
+    expect(told.slice(2)).toEqual(['started', 'finished 3']);
+  });
+
   it('comes again after the store could not be walked, and goes on where it was', async () => {
     const clock = new FakeClock();
     let walked = 0;

@@ -114,6 +114,44 @@ describe('a pass', () => {
     expect(await fresh.quarantine.list()).toEqual([]);
   });
 
+  it('never takes out what it records anew', async () => {
+    const [module] = modulesOf(1, 200_000);
+    if (module === undefined) throw new Error('no module');
+    const { folder, layout } = await setUp([module], { proof });
+    fs.rmSync(layout.zipHash(keyIn(module, 'zip')));
+    const fresh = await folder.open();
+    const told: unknown[] = [];
+    fresh.onPurge((event) => told.push(event));
+    fresh.withdraw = () => Promise.reject(new Error('it was about to be withdrawn'));
+    const final = layout.artifact(keyIn(module, 'zip'));
+    const before = fs.statSync(final).ino;
+
+    expect(await onePass(makeScrub(folder, fresh))).toMatchObject({ renewed: 1, rotten: 0 });
+
+    expect(fs.statSync(final).ino).toBe(before);
+    expect(told).toEqual([]);
+    expect(fs.readFileSync(layout.zipHash(keyIn(module, 'zip')), 'utf8')).toBe(module.zipH1);
+  });
+
+  it('tells of a record that the disk does not give back, and goes on to the end', async () => {
+    const modules = modulesOf(3);
+    const [module] = modules;
+    if (module === undefined) throw new Error('no module');
+    const { folder, layout } = await setUp(modules, { proof });
+    // Reads of it end with EIO.
+    fs.rmSync(layout.record(keyIn(module, 'zip')));
+    fs.symlinkSync('/proc/self/mem', layout.record(keyIn(module, 'zip')));
+    const made = makeScrub(folder, await folder.open());
+    const unreadable = next(made.events, 'unreadable');
+
+    expect(await onePass(made)).toMatchObject({ artifacts: 8, unreadable: 1, rotten: 0, quarantined: 0 });
+
+    expect(await unreadable).toMatchObject({
+      key: keyIn(module, 'zip'),
+      reason: expect.stringContaining('EIO'),
+    });
+  });
+
   it('goes on behind what the store takes no withdrawal of', async () => {
     const modules = modulesOf(2);
     const [module] = modules;

@@ -7,13 +7,15 @@ import type { ModulePath } from '../gomod/types.ts';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { EventBus } from '../lib/event-bus.ts';
+import { sleep } from '../lib/sleep.ts';
 import type { Store } from '../store/store.ts';
+import { toStoreError } from '../store/store-error.ts';
 import type { ZipVerifier } from '../zip/verify-pool.ts';
 import { ArtifactCheck, type ArtifactPaths } from './artifact-check.ts';
 import { FileHasher, type Hasher } from './file-hasher.ts';
 import type { Heal } from './heal.ts';
 import { isWithinHours } from './hours.ts';
-import { Pace, pause } from './pace.ts';
+import { Pace } from './pace.ts';
 import { PassKeeper } from './pass-keeper.ts';
 import { Repair } from './repair.ts';
 import { versionsAfter } from './resume.ts';
@@ -30,7 +32,7 @@ import type {
 
 export interface ScrubDeps {
   readonly clock: Clock;
-  readonly store: Pick<Store, 'versions' | 'withdraw' | 'stage' | 'quarantine' | 'setTrust'>;
+  readonly store: Pick<Store, 'versions' | 'withdraw' | 'renew' | 'setTrust'>;
   readonly paths: ArtifactPaths;
   /** Its own one: the scrub must not stand before a client's zip. */
   readonly zips: Pick<ZipVerifier, 'verify'>;
@@ -87,8 +89,12 @@ export class Scrub {
   readonly #hasher: Hasher & { close(): Promise<void> };
   readonly #treatment: TreatmentDeps;
   readonly #keeper: PassKeeper;
-  #running: { readonly controller: AbortController; readonly done: Promise<void> } | undefined;
+  #running: AbortController | undefined;
+  /** The end of the last loop that was begun, also of one that was stopped since. */
+  #ending: Promise<void> = Promise.resolve();
   #isOrdered = false;
+  /** That nothing can be written was told, and nothing could be since. */
+  #isRefusalTold = false;
   #wake = new AbortController();
   #phase: ScrubPhase = 'stopped';
   #current: Treatment | undefined;
@@ -115,19 +121,22 @@ export class Scrub {
   start(): void {
     if (this.#running !== undefined) return;
     const controller = new AbortController();
-    const done = this.#loop(controller.signal)
+    // One that was stopped may still be giving its right up.
+    this.#ending = this.#ending
+      .then(() => this.#loop(controller.signal))
       .catch((error: unknown) => {
         if (!controller.signal.aborted) this.#deps.events.emit('failed', { reason: messageOf(error) });
       })
       .finally(() => {
         this.#phase = 'stopped';
       });
-    this.#running = { controller, done };
+    this.#running = controller;
   }
 
   /** An operator's order: a pass begins now, or the one under way goes on, whatever the hours. Starts when stopped. */
   startNow(): void {
     this.#isOrdered = true;
+    this.#isRefusalTold = false;
     this.start();
     this.#wake.abort();
   }
@@ -137,8 +146,8 @@ export class Scrub {
     const running = this.#running;
     this.#running = undefined;
     this.#isOrdered = false;
-    running?.controller.abort(new Error('the scrub was stopped'));
-    await running?.done;
+    running?.abort(new Error('the scrub was stopped'));
+    await this.#ending;
   }
 
   /** Stops for good. */
@@ -176,7 +185,7 @@ export class Scrub {
   }
 
   async #loop(signal: AbortSignal): Promise<void> {
-    const { state, events } = this.#deps;
+    const { state } = this.#deps;
     this.#phase = 'waiting';
     await this.#nap(this.#deps.options().firstAfterMs ?? defaultFirstAfterMs, signal);
     for (;;) {
@@ -187,7 +196,7 @@ export class Scrub {
       } catch (error) {
         signal.throwIfAborted();
         this.#isOrdered = false;
-        events.emit('failed', { reason: messageOf(error) });
+        this.#tellFailure(error);
         this.#phase = 'waiting';
         await this.#nap(afterFailureMs, signal);
         continue;
@@ -195,6 +204,17 @@ export class Scrub {
       const progress = await state.read().catch(() => ({}));
       await this.#nap(isElsewhere ? othersMs : this.#untilDueMs(progress), signal);
     }
+  }
+
+  /** A folder that can only be read stays so for long: once is enough, until an order or a pass that began. */
+  #tellFailure(error: unknown): void {
+    const { code, message } = toStoreError(error, 'write the progress of the scrub');
+    if (code !== 'read_only') {
+      this.#deps.events.emit('failed', { reason: messageOf(error) });
+      return;
+    }
+    if (!this.#isRefusalTold) this.#deps.events.emit('failed', { reason: `nothing is scrubbed: ${message}` });
+    this.#isRefusalTold = true;
   }
 
   /**
@@ -214,6 +234,7 @@ export class Scrub {
       if (holder !== undefined) this.#phase = 'elsewhere';
       return holder !== undefined;
     }
+    this.#isRefusalTold = false;
     const both = AbortSignal.any([signal, pass.signal]);
     try {
       await this.#pass(claimed, both);
@@ -304,7 +325,7 @@ export class Scrub {
   async #nap(delayMs: number, signal: AbortSignal): Promise<void> {
     if (this.#wake.signal.aborted) this.#wake = new AbortController();
     if (this.#isOrdered && this.#phase !== 'elsewhere') return;
-    await pause(this.#deps.clock, Math.max(1, delayMs), AbortSignal.any([signal, this.#wake.signal])).catch(
+    await sleep(this.#deps.clock, Math.max(1, delayMs), AbortSignal.any([signal, this.#wake.signal])).catch(
       () => signal.throwIfAborted(),
     );
   }

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { tempDir } from '../../test/kit/temp.ts';
 import { systemClock } from '../lib/clock.ts';
+import { FakeClock } from '../lib/fake-clock.ts';
 import { openScrubState, parseProgress } from './state-file.ts';
 import { noCounts, type ScrubProgress } from './types.ts';
 
@@ -63,11 +64,35 @@ describe('the state of the scrub', () => {
     const lock = join(dir, 'meta', 'scrub.json.lock');
     fs.mkdirSync(join(dir, 'meta'));
     fs.writeFileSync(lock, '');
-    fs.utimesSync(lock, new Date(), new Date(Date.now() - 6_000));
+    const clock = new FakeClock();
+    let isDone = false;
+    const updated = openScrubState(dir, clock)
+      .update(() => progress)
+      .finally(() => {
+        isDone = true;
+      });
+
+    while (!isDone) {
+      await clock.advance(50);
+      // No faster than the disk answers.
+      await fs.promises.stat(lock).catch(() => undefined);
+    }
+    await updated;
+
+    expect(fs.readdirSync(join(dir, 'meta'))).toEqual(['scrub.json']);
+  });
+
+  it('removes what a killed process left of it', async () => {
+    const dir = await dataDir();
+    const file = join(dir, 'meta', 'scrub.json');
+    fs.mkdirSync(join(dir, 'meta'));
+    for (const name of ['0123456789ab', 'ba9876543210']) fs.writeFileSync(`${file}.${name}`, '');
+    const hourAgo = Date.now() / 1_000 - 3_600;
+    fs.utimesSync(`${file}.0123456789ab`, hourAgo, hourAgo);
 
     await openScrubState(dir, systemClock).update(() => progress);
 
-    expect(fs.readdirSync(join(dir, 'meta'))).toEqual(['scrub.json']);
+    expect(fs.readdirSync(join(dir, 'meta'))).toEqual(['scrub.json', 'scrub.json.ba9876543210']);
   });
 
   it.each(['', '{', '[]', 'null', '"x"', '{"pass":{"startedAtMs":-1}}', '{"holder":{"instance":7}}'])(

@@ -3,10 +3,12 @@
  * two processes exactly one begins. It only saves work: what nobody can understand counts as nothing.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
-import { errnoOf, ModferryError } from '../lib/errors.ts';
+import { errnoOf } from '../lib/errors.ts';
+import { removeLeftovers } from '../lib/leftovers.ts';
+import { type HeldLock, LockFile } from '../lib/lock-file.ts';
 import {
   noCounts,
   type ScrubCounts,
@@ -16,31 +18,27 @@ import {
   type ScrubState,
 } from './types.ts';
 
-/** Whoever holds the lock longer than this has died with it: a change takes milliseconds. */
-const staleLockMs = 5_000;
-const lockTries = 200;
-const lockPauseMs = 50;
 const maxTextLength = 4_096;
 
 /** `clock` times the tries for the lock. */
 export function openScrubState(dataDir: string, clock: Clock): ScrubState {
   const file = join(dataDir, 'meta', 'scrub.json');
+  const lock = new LockFile(`${file}.lock`, clock);
+  let isTidy = false;
   const read = (): Promise<ScrubProgress> => readProgress(file);
   return {
     read,
     async update(change) {
       await mkdir(dirname(file), { recursive: true });
-      const lock = `${file}.lock`;
-      await takeLock(lock, clock);
-      try {
+      return await lock.run(async (held) => {
+        if (!isTidy) await removeLeftovers(file, clock);
+        isTidy = true;
         const before = await read();
         const after = change(before);
         if (after === undefined) return before;
-        await replace(file, after);
+        await replace(file, after, held);
         return after;
-      } finally {
-        await rm(lock, { force: true });
-      }
+      });
     },
   };
 }
@@ -60,7 +58,7 @@ async function readProgress(file: string): Promise<ScrubProgress> {
   }
 }
 
-async function replace(file: string, progress: ScrubProgress): Promise<void> {
+async function replace(file: string, progress: ScrubProgress, held: HeldLock): Promise<void> {
   const temporary = `${file}.${randomBytes(6).toString('hex')}`;
   try {
     const handle = await open(temporary, 'wx');
@@ -71,41 +69,11 @@ async function replace(file: string, progress: ScrubProgress): Promise<void> {
     } finally {
       await handle.close();
     }
+    await held.check();
     await rename(temporary, file);
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
-  }
-}
-
-async function takeLock(lock: string, clock: Clock): Promise<void> {
-  for (let tries = 0; tries < lockTries; tries += 1) {
-    try {
-      await (await open(lock, 'wx')).close();
-      return;
-    } catch (error) {
-      if (errnoOf(error) !== 'EEXIST') throw error;
-    }
-    if (await isStale(lock)) await rm(lock, { force: true });
-    else {
-      await new Promise<void>((resolve) => {
-        clock.setTimeout(resolve, lockPauseMs);
-      });
-    }
-  }
-  throw new ModferryError('scrub_state', `${lock} is held by somebody; remove it if no modferry is running`);
-}
-
-/** By the file system's clock alone: a probe written now shows what it calls now. */
-async function isStale(lock: string): Promise<boolean> {
-  const facts = await stat(lock).catch(() => undefined);
-  if (facts === undefined) return false;
-  const probe = `${lock}.${randomBytes(6).toString('hex')}`;
-  try {
-    await (await open(probe, 'wx')).close();
-    return (await stat(probe)).mtimeMs - facts.mtimeMs > staleLockMs;
-  } finally {
-    await rm(probe, { force: true });
   }
 }
 

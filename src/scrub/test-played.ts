@@ -24,12 +24,15 @@ export function playedEntries(versions: number, sizeBytes: number): VersionEntry
 
 export class PlayedState implements ScrubState {
   progress: ScrubProgress = {};
+  /** What every change rejects with. */
+  refuses: Error | undefined;
 
   async read(): Promise<ScrubProgress> {
     return this.progress;
   }
 
   async update(change: (before: ScrubProgress) => ScrubProgress | undefined): Promise<ScrubProgress> {
+    if (this.refuses !== undefined) throw this.refuses;
     this.progress = structuredClone(change(this.progress) ?? this.progress);
     return this.progress;
   }
@@ -44,6 +47,8 @@ export interface PlayedScrub {
   readonly judge?: Judge;
   /** Called before each version; what it throws ends the walk. */
   readonly onWalk?: () => void;
+  /** Waited for at the end of each file, whoever stops meanwhile. */
+  readonly onHash?: () => Promise<void>;
 }
 
 export function playedScrub(played: PlayedScrub) {
@@ -86,6 +91,7 @@ export function playedScrub(played: PlayedScrub) {
       async hash(path: string, { grant }: HashOptions = {}) {
         const sizeBytes = entries.find((entry) => entry.path === path)?.artifacts.mod?.sizeBytes ?? 0;
         for (let at = 0; at < sizeBytes; at += stepBytes) await grant?.(stepBytes);
+        await played.onHash?.();
         return { sizeBytes, sha256 };
       },
       close: async () => {},

@@ -18,7 +18,7 @@ import type { Store, Trust, VersionEntry } from '../store/store.ts';
 import { createHttpUpstream } from '../upstream/http-upstream.ts';
 import { plainPlan } from '../upstream/plan.ts';
 import { ZipVerifier } from '../zip/verify-pool.ts';
-import { FileHasher } from './file-hasher.ts';
+import { FileHasher, type FileHasherOptions } from './file-hasher.ts';
 import { type Heal, healThrough } from './heal.ts';
 import { Scrub, type ScrubDeps } from './scrub.ts';
 import { openScrubState } from './state-file.ts';
@@ -99,8 +99,8 @@ export async function setUp(modules: readonly FakeModule[], trust: Trust = {}) {
   return { folder, store, layout: new Layout(folder.path) };
 }
 
-export function newHasher(): FileHasher {
-  const hasher = new FileHasher();
+export function newHasher(options: FileHasherOptions = {}): FileHasher {
+  const hasher = new FileHasher(options);
   onTestFinished(() => hasher.close());
   return hasher;
 }

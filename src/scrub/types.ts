@@ -31,7 +31,7 @@ export interface ScrubCounts {
   /** The content is good; what was recorded of it was not, and is written anew. */
   readonly renewed: number;
   readonly unreadable: number;
-  /** A proof was found for the first time. */
+  /** A proof was found that was not on record. */
   readonly proven: number;
   /** Asked for a proof, and there was none. */
   readonly unproven: number;
@@ -91,7 +91,7 @@ export interface ScrubState {
   read(): Promise<ScrubProgress>;
   /**
    * Reads, changes and writes as one step among all processes; `change` gives undefined to leave it as it is. Resolves
-   * to what holds then. Rejects with the system's error, or ModferryError `scrub_state` when the file stays locked.
+   * to what holds then. Rejects with the system's error, or ModferryError `locked` when the file stays locked.
    */
   update(change: (before: ScrubProgress) => ScrubProgress | undefined): Promise<ScrubProgress>;
 }

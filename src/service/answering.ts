@@ -3,11 +3,11 @@
  * force: ingest, the use cases, their memories, and what must be forgotten when something changes.
  */
 import type { Config } from '../config/snapshot.ts';
-import type { ModulePath, Version } from '../gomod/types.ts';
+import type { ArtifactKey, ModulePath, Version } from '../gomod/types.ts';
 import { HotCache } from '../http/hot-cache.ts';
 import { Ingest, nameOf } from '../ingest/ingest.ts';
 import { type IngestEvents, SourcesFailure } from '../ingest/types.ts';
-import type { Clock } from '../lib/clock.ts';
+import type { Clock, Timer } from '../lib/clock.ts';
 import type { EventBus } from '../lib/event-bus.ts';
 import { ArtifactService } from '../proxy/artifact-service.ts';
 import { LatestService } from '../proxy/latest-service.ts';
@@ -40,6 +40,10 @@ export interface AnsweringDeps {
 
 /** How long an asker waits for a refresh when something older is kept. */
 const staleWaitMs = 2_000;
+/** Proofs found afterwards come in a row, and their ready answers are dropped together. */
+const provenTogetherMs = 1_000;
+/** Of more, all answers are dropped. */
+const maxProvenTogether = 5_000;
 
 export class Answering {
   readonly proxy: Proxy;
@@ -53,6 +57,8 @@ export class Answering {
   readonly #lists: ListService;
   readonly #latest: LatestService;
   readonly #queries: QueryService;
+  #provenTimer: Timer | undefined;
+  #provenNames = new Set<string>();
 
   constructor(deps: AnsweringDeps) {
     this.#deps = deps;
@@ -153,6 +159,7 @@ export class Answering {
     });
     this.#subscribe();
     store.onPurge((event) => this.#purged(event.path, event.version));
+    store.onTrust((key) => this.proven(key));
   }
 
   /** What is under way and kept, for metrics. */
@@ -172,11 +179,31 @@ export class Answering {
     this.negatives.clear();
   }
 
+  /** What is recorded of a stored artifact changed, e.g. it is proven now, and its ready answer says otherwise. */
+  proven(key: ArtifactKey): void {
+    if (this.#provenNames.size < maxProvenTogether) this.#provenNames.add(nameOf(key));
+    this.#provenTimer ??= this.#deps.clock.setTimeout(() => this.#forgetProven(), provenTogetherMs);
+  }
+
   /** Waits for publications under way. */
   async close(): Promise<void> {
+    this.#provenTimer?.cancel();
     this.lookAhead.close();
     await this.ingest.close();
     await this.verifier.close();
+  }
+
+  #forgetProven(): void {
+    this.#provenTimer = undefined;
+    const names = this.#provenNames;
+    this.#provenNames = new Set();
+    if (names.size === maxProvenTogether) {
+      this.hot.clear();
+      this.zips.forget('');
+      return;
+    }
+    this.hot.forgetArtifacts(names);
+    for (const name of names) this.zips.forget(name);
   }
 
   #subscribe(): void {

@@ -1,5 +1,6 @@
 /** Which module is proven how, by the configuration and the machine's patterns. */
-import type { ChecksumMode } from '../checksums/types.ts';
+import { toolchainPath } from '../checksums/checksums.ts';
+import { checksumModes as allModes, type ChecksumMode } from '../checksums/types.ts';
 import type { Config } from '../config/snapshot.ts';
 import { compilePatterns } from '../gomod/module-pattern.ts';
 
@@ -15,13 +16,14 @@ export function checksumModes(
   noSumdbPatterns: readonly string[],
 ): ChecksumModes {
   const isUnknown = compilePatterns(noSumdbPatterns.join(','));
-  const lists = (['require', 'prefer', 'off'] as const).map((mode) => ({
+  const lists = allModes.map((mode) => ({
     mode,
     matches: compilePatterns(config[mode].join(',')),
   }));
   const listed = (path: string) => lists.find(({ matches }) => matches(path))?.mode;
   return {
     mode: (path) => (isUnknown(path) ? 'off' : (listed(path) ?? config.mode)),
-    isOutside: (path) => isUnknown(path) || listed(path) === 'off',
+    // Toolchains are looked up by every go, whatever its GONOSUMDB says.
+    isOutside: (path) => path !== toolchainPath && (isUnknown(path) || listed(path) === 'off'),
   };
 }

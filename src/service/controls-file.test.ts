@@ -20,9 +20,14 @@ function open(dataDir: string, clock: FakeClock) {
 }
 
 /** Lets the poll under way read the disk, which no fake clock drives. */
-async function polled(dataDir: string, clock: FakeClock, isDone: () => boolean): Promise<void> {
+async function polled(
+  dataDir: string,
+  clock: FakeClock,
+  isDone: () => boolean,
+  stepMs = 1_000,
+): Promise<void> {
   for (let round = 0; round < 5_000 && !isDone(); round += 1) {
-    await clock.advance(1_000);
+    await clock.advance(stepMs);
     // Behind the poll's own look in the same queue of the file system.
     await stat(dataDir);
   }
@@ -83,7 +88,9 @@ describe('ControlsFile', () => {
     ]);
     let isDone = false;
     void orders.then(() => (isDone = true));
-    await polled(dataDir, clock, () => isDone);
+    // So slowly that nobody takes a holder for dead while the disk works for it.
+    await polled(dataDir, clock, () => isDone, 20);
+    await orders;
     const third = open(dataDir, clock);
     await third.file.open();
     expect(third.file.current).toEqual({ ...noControls, takenOut: ['cn'], isFrozen: true, pinned: 'io' });

@@ -4,19 +4,16 @@
  * once both hold.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { activeControls, parseControls } from '../health/controls-state.ts';
 import { type Controls, noControls } from '../health/types.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import { errnoOf, ModferryError, messageOf } from '../lib/errors.ts';
+import { type HeldLock, LockFile } from '../lib/lock-file.ts';
 import { applyOrder } from './controls-order.ts';
 
 const pollEveryMs = 1_000;
-/** Whoever holds the lock longer than this has died with it: an order takes milliseconds. */
-const staleLockMs = 5_000;
-const lockTries = 200;
-const lockPauseMs = 50;
 
 type Order = Readonly<Record<string, unknown>>;
 
@@ -48,51 +45,33 @@ function parsed(text: string): unknown {
   }
 }
 
-async function write(file: string, controls: Controls): Promise<void> {
+async function write(file: string, controls: Controls, held: HeldLock): Promise<void> {
   const temporary = `${file}.${randomBytes(6).toString('hex')}`;
-  await writeFile(temporary, `${JSON.stringify(controls, null, 2)}\n`);
-  await rename(temporary, file);
+  try {
+    await writeFile(temporary, `${JSON.stringify(controls, null, 2)}\n`);
+    await held.check();
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
 }
 
-/** Reads, changes and writes as one step among all processes. Rejects as `change` does, or with the system's error. */
-async function underLock(
+/**
+ * Reads, changes and writes as one step among all processes. Rejects as `change` does, with ModferryError `locked` or
+ * `lock_lost`, or with the system's error.
+ */
+async function changeIn(
   file: string,
   clock: Clock,
   change: (before: Controls) => Controls,
 ): Promise<Controls> {
   await mkdir(dirname(file), { recursive: true });
-  const lock = `${file}.lock`;
-  await takeLock(lock, clock);
-  try {
+  return await new LockFile(`${file}.lock`, clock).run(async (held) => {
     const controls = change(await read(file, clock.now()));
-    await write(file, controls);
+    await write(file, controls, held);
     return controls;
-  } finally {
-    await rm(lock, { force: true });
-  }
-}
-
-async function takeLock(lock: string, clock: Clock): Promise<void> {
-  for (let tries = 0; tries < lockTries; tries += 1) {
-    try {
-      await (await open(lock, 'wx')).close();
-      return;
-    } catch (error) {
-      if (errnoOf(error) !== 'EEXIST') throw error;
-    }
-    const facts = await stat(lock).catch(() => undefined);
-    // The file system's clock, not ours: both times are its own.
-    if (facts !== undefined && Date.now() - facts.mtimeMs > staleLockMs) await rm(lock, { force: true });
-    else {
-      await new Promise<void>((resolve) => {
-        clock.setTimeout(resolve, lockPauseMs);
-      });
-    }
-  }
-  throw new ModferryError(
-    'controls_file',
-    `${lock} is held by somebody; remove it if no modferry is running`,
-  );
+  });
 }
 
 /** Carries out an order (none: just reads) where no process runs. Rejects with ModferryError for a bad order. */
@@ -106,7 +85,7 @@ export async function orderInFolder(
   await stat(dataDir).catch(() => {
     throw new ModferryError('absent', `there is no data folder ${dataDir}; name it with --data`);
   });
-  return underLock(file, clock, (before) =>
+  return changeIn(file, clock, (before) =>
     applyOrder(before, order, { nowMs: clock.now(), names: undefined }),
   );
 }
@@ -146,7 +125,7 @@ export class ControlsFile {
     // Refused before anything is touched.
     const here = applyOrder(this.current, order, facts);
     try {
-      const controls = await underLock(this.#file, this.#clock, (before) => applyOrder(before, order, facts));
+      const controls = await changeIn(this.#file, this.#clock, (before) => applyOrder(before, order, facts));
       this.#set(controls);
       return controls;
     } catch (error) {

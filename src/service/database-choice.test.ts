@@ -87,6 +87,19 @@ describe('which checksum database proves modules', () => {
   });
 });
 
+describe('the key of a database that is passed through', () => {
+  it('never replaces the one that proves', async () => {
+    const other = 'sum.golang.org+5f212b10+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
+    const config = {
+      ...(await configOf()),
+      sumdbs: [{ name: 'sum.golang.org', verifierKey: other, urls: [] }],
+    };
+    const { databases, warnings } = chooseDatabases(config, undefined);
+    expect(databases).toEqual([{ name: 'sum.golang.org', verifierKey: officialKey, urls: officialUrls }]);
+    expect(warnings).toEqual([expect.stringContaining('another key')]);
+  });
+});
+
 describe('how a module is proven', () => {
   it('is the mode, but for the lists, and never for what no database may hear of', async () => {
     const config = await configOf({
@@ -113,6 +126,12 @@ describe('how a module is proven', () => {
       ['git.corp.example/team/x', 'off', true],
       ['example.com/strict/inner', 'off', true],
     ]);
+  });
+
+  it('lets every go look toolchains up', async () => {
+    const config = await configOf({ CHECKSUMS_OFF: 'golang.org' });
+    expect(checksumModes(config.checksums, ['*']).isOutside('golang.org/toolchain')).toBe(false);
+    expect(checksumModes(config.checksums, ['*']).isOutside('golang.org/x/mod')).toBe(true);
   });
 
   it('is told to clients of /sumdb/ whatever our own mode is', async () => {

@@ -40,19 +40,26 @@ export function chooseDatabases(
   const chosen = database ?? fromMachine(gosumdb);
   const proving = chosen === 'off' ? undefined : toChosen(chosen);
   if (proving !== undefined) byName.set(proving.name, proving);
+  const warnings = warningsFor(config, chosen, database);
   for (const entry of config.sumdbs) {
     const passed = toChosen(entry);
     const known = byName.get(passed.name);
+    if (entry.verifierKey !== undefined && (known?.verifierKey ?? entry.verifierKey) !== entry.verifierKey) {
+      warnings.push(
+        `sumdb: ${passed.name} has another key than the one known here, which stays; checksums.database chooses a key`,
+      );
+    }
     byName.set(passed.name, {
       name: passed.name,
-      verifierKey: passed.verifierKey ?? known?.verifierKey,
+      // What proves here is not for a list of passed-through databases to say.
+      verifierKey: known?.verifierKey ?? passed.verifierKey,
       urls: entry.urls.length > 0 ? entry.urls : (known?.urls ?? passed.urls),
     });
   }
   return {
     databases: [...byName.values()],
     proving: proving?.name,
-    warnings: warningsFor(config, chosen, database),
+    warnings,
   };
 }
 

@@ -1,7 +1,16 @@
 /** The settings that only a restart can change: a reload keeps them as they are and says so. */
 import type { Config } from '../config/snapshot.ts';
 
-const fixedKeys = ['listen', 'dataDir', 'pathPrefix', 'server', 'memory', 'store', 'adminSocket'] as const;
+const fixedKeys = [
+  'listen',
+  'dataDir',
+  'pathPrefix',
+  'server',
+  'memory',
+  'store',
+  'quarantine',
+  'adminSocket',
+] as const;
 
 /** Keys that differ in a way only a restart can bring into force. */
 export function changedFixed(before: Config, after: Config): string[] {

@@ -16,9 +16,10 @@ import type { Controls, HealthEvents, HealthOptions, RouteName, UpstreamFigures 
 import type { Clock } from '../lib/clock.ts';
 import { ModferryError } from '../lib/errors.ts';
 import type { EventBus } from '../lib/event-bus.ts';
-import { type Plan, plainPlan } from '../upstream/plan.ts';
+import type { Plan } from '../upstream/plan.ts';
 import type { AnswerClass, Upstream } from '../upstream/types.ts';
 import { ControlsFile } from './controls-file.ts';
+import { DatabaseAddresses } from './database-addresses.ts';
 import type { UpstreamMember, UpstreamSet } from './upstream-set.ts';
 
 export interface MirrorsDeps {
@@ -48,6 +49,7 @@ const maxRecords = 200;
 export class Mirrors {
   readonly #deps: MirrorsDeps;
   readonly #planner: Planner;
+  readonly #databaseAddresses: DatabaseAddresses;
   readonly #prober: Prober;
   readonly #controlsFile: ControlsFile;
   readonly #records = new Map<string, UpstreamRecord>();
@@ -67,6 +69,13 @@ export class Mirrors {
       deps.onControls(before, after),
     );
     this.#planner = new Planner({
+      clock: deps.clock,
+      random: deps.random,
+      events: deps.events,
+      options: () => this.#healthOptions(),
+      controls: () => this.controls,
+    });
+    this.#databaseAddresses = new DatabaseAddresses({
       clock: deps.clock,
       random: deps.random,
       events: deps.events,
@@ -136,11 +145,9 @@ export class Mirrors {
     return this.#planner.plan(this.#request(path, answerClass, isBackground));
   }
 
-  /** To one server that is not among the upstreams, such as a checksum database's own. */
-  directPlan(upstream: Upstream): Plan {
-    const { firstByteMs, lastHopeMs } = this.#deps.config().timeouts;
-    const upstreams = this.isOffline() ? [] : [upstream];
-    return plainPlan({ upstreams, answerClass: 'meta', firstByteMs: firstByteMs.meta, lastHopeMs });
+  /** To an own address of a checksum database. */
+  directPlan(address: Upstream): Plan {
+    return this.#databaseAddresses.plan(address);
   }
 
   /** Whom a request would ask now. Changes nothing. */
@@ -287,7 +294,7 @@ export class Mirrors {
   }
 }
 
-function healthOptions(config: Config): HealthOptions {
+export function healthOptions(config: Config): HealthOptions {
   const { health, breaker, retry, hedge, timeouts, strategy } = config;
   return {
     ...health,

@@ -37,7 +37,7 @@ export async function openJudge(
     ownAddresses: [],
     isReadOnly: true,
   });
-  const trusted = await TrustedSums.open(dataDir, clock);
+  const trusted = TrustedSums.start(dataDir, clock);
   const plan = (upstreams: readonly Upstream[]) =>
     plainPlan({
       upstreams,

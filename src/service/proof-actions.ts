@@ -49,6 +49,7 @@ export function proofActions(deps: ProofActionsDeps): AdminActions {
     'POST /sumdb-reset': async (ask) => {
       const name = textOf(ask, 'name');
       await prover.reset(name, textOf(ask, 'reason'));
+      deps.forgetAnswers();
       return { name };
     },
     'GET /scrub': () => upkeep.scrubStatus(),

@@ -12,7 +12,7 @@ import type { SumdbEntry } from '../proxy/sumdb-service.ts';
 import type { Store } from '../store/store.ts';
 import { Database } from '../sumdb/database.ts';
 import { officialName } from '../sumdb/official.ts';
-import type { SumdbDatabase, SumdbEvents, SumdbFigures } from '../sumdb/types.ts';
+import type { DatabaseSpec, SumdbDatabase, SumdbEvents, SumdbFigures } from '../sumdb/types.ts';
 import type { Plan } from '../upstream/plan.ts';
 import type { Upstream } from '../upstream/types.ts';
 import type { UpstreamSet } from './upstream-set.ts';
@@ -20,7 +20,7 @@ import type { UpstreamSet } from './upstream-set.ts';
 export interface ProverDeps {
   readonly clock: Clock;
   readonly store: Store;
-  readonly trusted: Pick<TrustedSums, 'find'>;
+  readonly trusted: Pick<TrustedSums, 'find' | 'ready'>;
   readonly sumdb: EventBus<SumdbEvents>;
   readonly checksums: EventBus<ChecksumEvents>;
   /** Over the upstreams that may offer `/sumdb/`. */
@@ -29,10 +29,15 @@ export interface ProverDeps {
   isOffline(): boolean;
 }
 
+type Entry = SumdbEntry & {
+  readonly verifierKey: string | undefined;
+  readonly database: Database | undefined;
+};
+
 export class Prover {
   readonly judge: Judge;
   readonly #deps: ProverDeps;
-  #entries: readonly (SumdbEntry & { readonly database: Database | undefined })[] = [];
+  #entries: readonly Entry[] = [];
   /** Of the configuration before this one: fills under way may still wait for them. */
   #retired: readonly Database[] = [];
   #proving: SumdbDatabase | undefined;
@@ -45,41 +50,46 @@ export class Prover {
     this.judge = new Checksums({
       clock: deps.clock,
       events: deps.checksums,
-      trusted: (path, version, ext) => deps.trusted.find(path, version, ext),
+      trusted: async (path, version, ext) => {
+        await deps.trusted.ready;
+        return deps.trusted.find(path, version, ext);
+      },
       database: () => this.#proving,
-      toolchainDatabase: () => this.#required(officialName),
+      toolchainDatabase: () => this.#proving ?? this.#required(officialName),
       mode: (path) => this.#set.checksums.mode(path),
     });
   }
 
-  /** After a reload. What the databases' clients know is in the store. */
+  /**
+   * After a reload. A database whose name and key are what they were goes on with what it knows: the store may not have
+   * taken all of it.
+   */
   adopt(set: UpstreamSet): void {
-    const { clock, store, sumdb: events } = this.#deps;
+    const before = this.#entries;
     for (const database of this.#retired) database.close();
-    this.#retired = this.#proven;
     this.#set = set;
-    this.#entries = set.databases.map(({ name, verifierKey, direct }) => ({
-      name,
-      direct,
-      database:
-        verifierKey === undefined
-          ? undefined
-          : new Database({
-              spec: { name, verifierKey, direct },
-              clock,
-              store,
-              events,
-              plan: () => this.#deps.plan(),
-              directPlan: (upstream) => this.#deps.directPlan(upstream),
-              isOffline: () => this.#deps.isOffline(),
-            }),
-    }));
+    this.#entries = set.databases.map(({ name, verifierKey, direct }) => {
+      const same = before.find((entry) => entry.name === name && entry.verifierKey === verifierKey);
+      same?.database?.adopt(direct);
+      if (same !== undefined) return { ...same, direct };
+      const database = verifierKey === undefined ? undefined : this.#open({ name, verifierKey, direct });
+      return { name, verifierKey, direct, database };
+    });
+    const kept = new Set(this.#proven);
+    this.#retired = before.flatMap(({ database }) =>
+      database === undefined || kept.has(database) ? [] : [database],
+    );
     this.#proving = set.proving === undefined ? undefined : this.#required(set.proving);
   }
 
   /** For `/sumdb/`. */
   get entries(): readonly SumdbEntry[] {
     return this.#entries;
+  }
+
+  /** Name of the database that proves modules; undefined: switched off. */
+  get provingName(): string | undefined {
+    return this.#set.proving;
   }
 
   get figures(): readonly SumdbFigures[] {
@@ -111,6 +121,21 @@ export class Prover {
   /** Gives up what goes on behind replies. Idempotent. */
   close(): void {
     for (const database of [...this.#retired, ...this.#proven]) database.close();
+  }
+
+  #open(spec: DatabaseSpec): Database {
+    const { clock, store, sumdb: events } = this.#deps;
+    const database = new Database({
+      spec,
+      clock,
+      store,
+      events,
+      plan: () => this.#deps.plan(),
+      directPlan: (upstream) => this.#deps.directPlan(upstream),
+      isOffline: () => this.#deps.isOffline(),
+    });
+    void database.open();
+    return database;
   }
 
   get #proven(): readonly Database[] {

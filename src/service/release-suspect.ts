@@ -27,7 +27,7 @@ export interface Released {
   readonly sha256: string;
   /** Null for .info. */
   readonly h1: string | null;
-  /** `present`: the same content was stored already; it is proven by the operator now. */
+  /** `present`: the same content was stored already; without a proof it is proven by the operator now. */
   readonly outcome: 'published' | 'present';
 }
 
@@ -65,7 +65,10 @@ export async function releaseSuspect(
     const facts = { sha256, source: entry.source, proof };
     const published = await staged.publish(h1 === undefined ? facts : { ...facts, h1 });
     if (published.outcome === 'conflict') throw conflict(entry);
-    if (published.outcome === 'present') await store.setTrust(entry.key, published.record.sha256, { proof });
+    // A proof that is there already says more than the operator's word.
+    if (published.outcome === 'present' && published.record.proof === undefined) {
+      await store.setTrust(entry.key, published.record.sha256, { proof });
+    }
     await store.quarantine.drop(id);
     return { entry, sha256, h1: h1 ?? null, outcome: published.outcome };
   } finally {

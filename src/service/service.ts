@@ -3,17 +3,16 @@
  * what starts, reloads and stops it. Nothing below reads the environment or the clock by itself.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { TrustedSums } from '../checksums/trusted-sums.ts';
 import type { Config } from '../config/snapshot.ts';
 import type { Controls } from '../health/types.ts';
 import { AccessLog } from '../http/access-log.ts';
-import { type AdminSocket, listenAdmin } from '../http/admin.ts';
+import type { AdminSocket } from '../http/admin.ts';
 import { BufferPool } from '../http/buffer-pool.ts';
 import { Handler } from '../http/handler.ts';
 import { type Listening, listen } from '../http/server.ts';
-import type { Clock, Timer } from '../lib/clock.ts';
+import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import { newHotCounters } from '../proxy/request-events.ts';
 import { type FsStore, openFsStore } from '../store/fs/fs-store.ts';
@@ -29,6 +28,7 @@ import {
 } from '../telemetry/service-events.ts';
 import type { GoEnv, OwnAddress } from '../upstream/decide-upstreams.ts';
 import { adminActions } from './admin-actions.ts';
+import { openAdminSocket } from './admin-socket.ts';
 import { Answering } from './answering.ts';
 import { newBuses } from './buses.ts';
 import { changedFixed, withFixed } from './fixed-settings.ts';
@@ -36,6 +36,8 @@ import { LastFetches } from './last-fetches.ts';
 import { Mirrors } from './mirrors.ts';
 import { makePages } from './pages.ts';
 import { Prover } from './prover.ts';
+import { Readiness } from './readiness.ts';
+import { RetiredSets } from './retired-sets.ts';
 import { statusOf } from './status.ts';
 import { measure, tell } from './telling.ts';
 import { Upkeep } from './upkeep.ts';
@@ -68,12 +70,6 @@ export interface Started {
   readonly warnings: readonly string[];
 }
 
-/** The probe writes a file: whoever asks `/readyz` in a loop must not wear the disk. */
-const probeEveryMs = 1_000;
-
-/** Longer than a zip of Go's largest size takes over a slow link. */
-const retiredForMs = 3_600_000;
-
 export class Service {
   readonly #input: ServiceInput;
   readonly #store: FsStore;
@@ -82,6 +78,7 @@ export class Service {
   readonly #history: History;
   readonly #metrics: Metrics;
   readonly #mirrors: Mirrors;
+  readonly #trusted: TrustedSums;
   readonly #prover: Prover;
   readonly #upkeep: Upkeep;
   readonly #lastFetches: LastFetches;
@@ -92,12 +89,10 @@ export class Service {
   readonly #ownAddresses: readonly OwnAddress[];
   #config: Config;
   #set: UpstreamSet;
-  /** Sets replaced by a reload that may still have transfers under way. */
-  readonly #retired = new Map<UpstreamSet, Timer>();
+  readonly #retired: RetiredSets;
   #listening: Listening | undefined;
   #admin: AdminSocket | undefined;
-  #draining = false;
-  #probe: { atMs: number; writable: Promise<boolean> } | undefined;
+  readonly #readiness: Readiness;
   #revision = 1;
   #stopping: Promise<void> | undefined;
   readonly #startedAtMs: number;
@@ -110,7 +105,6 @@ export class Service {
       instanceId: string;
       dataDir: string;
       ownAddresses: readonly OwnAddress[];
-      trusted: TrustedSums;
     },
   ) {
     const { config, clock, log } = input;
@@ -122,7 +116,11 @@ export class Service {
     this.#dataDir = facts.dataDir;
     this.#ownAddresses = facts.ownAddresses;
     this.#startedAtMs = clock.now();
+    this.#readiness = new Readiness(clock, store);
+    this.#retired = new RetiredSets(clock);
     this.#history = tell(this.#buses, { clock, log, ...facts });
+    // In the background: a million lines take seconds, and nothing that is stored waits for them.
+    this.#trusted = TrustedSums.start(facts.dataDir, clock, this.#buses.checksums);
     this.#mirrors = new Mirrors(
       {
         clock,
@@ -139,7 +137,7 @@ export class Service {
       {
         clock,
         store,
-        trusted: facts.trusted,
+        trusted: this.#trusted,
         sumdb: this.#buses.sumdb,
         checksums: this.#buses.checksums,
         plan: () => this.#mirrors.plan(undefined, 'meta'),
@@ -164,7 +162,7 @@ export class Service {
       buses: this.#buses,
       answering: this.#answering,
       prover: this.#prover,
-      trusted: facts.trusted,
+      trusted: this.#trusted,
       dataDir: facts.dataDir,
       instanceId: facts.instanceId,
       config: () => this.#config,
@@ -204,7 +202,7 @@ export class Service {
         pathPrefix: config.pathPrefix,
         fallbackUrl: () => this.#listening?.urls[0] ?? 'http://localhost:8080',
         privatePatterns: () => this.#set.privatePatterns,
-        isReady: () => this.#isReady(),
+        isReady: () => this.#readiness.look(),
         metrics: () => this.#metrics.text(),
         failoverMs: () => this.#config.timeouts.firstByteMs.meta + 1_000,
       }),
@@ -236,8 +234,7 @@ export class Service {
         ownAddresses,
         ...(input.goEnv === undefined ? {} : { goEnv: input.goEnv }),
       });
-      const trusted = await TrustedSums.open(dataDir, input.clock);
-      const service = new Service(input, store, set, { instanceId, dataDir, ownAddresses, trusted });
+      const service = new Service(input, store, set, { instanceId, dataDir, ownAddresses });
       try {
         await service.#mirrors.open();
         await service.#listen();
@@ -278,18 +275,9 @@ export class Service {
     this.#input.log.level = config.log.level;
     this.#accessLog.mode = config.log.access;
     for (const warning of set.warnings) this.#input.log.warn({ reason: warning }, 'configuration warning');
-    this.#retire(before);
+    this.#retired.add(before);
     this.#history.note(reloadedEvent(this.#revision));
     return { restartNeededFor };
-  }
-
-  /** Transfers under way end on the old clients, so these are not closed at once; idle sockets end by themselves. */
-  #retire(set: UpstreamSet): void {
-    const close = (): void => {
-      if (this.#retired.delete(set)) void set.close().catch(() => {});
-    };
-    void set.retire();
-    this.#retired.set(set, this.#input.clock.setTimeout(close, retiredForMs));
   }
 
   /** The configuration was not taken; for the history. */
@@ -313,6 +301,8 @@ export class Service {
       store: this.#store,
       mirrors: this.#mirrors,
       answering: this.#answering,
+      prover: this.#prover,
+      trustedLines: this.#trusted.size,
       config: this.#config,
       facts: {
         version: this.#input.version,
@@ -320,7 +310,7 @@ export class Service {
         startedAt: new Date(this.#startedAtMs).toISOString(),
         revision: this.#revision,
         urls: this.#listening?.urls ?? [],
-        draining: this.#draining,
+        draining: this.#readiness.isDraining,
         upstreamOrigin: this.#set.origin,
         accessLinesDropped: this.#accessLog.dropped,
       },
@@ -346,31 +336,21 @@ export class Service {
   }
 
   async #openAdmin(): Promise<void> {
-    const { adminSocket } = this.#config;
-    const folder = this.#store.instanceFolder;
-    if (adminSocket === 'off' || (adminSocket === 'auto' && folder === undefined)) return;
-    const path =
-      adminSocket === 'auto' ? join(folder as string, 'admin.sock') : resolve(this.#input.cwd, adminSocket);
-    try {
-      await mkdir(resolve(path, '..'), { recursive: true });
-      this.#admin = await listenAdmin(
-        path,
-        adminActions({
-          status: () => this.status(),
-          reload: () => this.#input.reload(),
-          store: this.#store,
-          mirrors: this.#mirrors,
-          answering: this.#answering,
-          clock: this.#input.clock,
-          prover: this.#prover,
-          upkeep: this.#upkeep,
-          lastFetches: this.#lastFetches,
-        }),
-      );
-    } catch (error) {
-      // A path too long for a socket, or a file system without them: everything else works.
-      this.#input.log.warn({ path, reason: messageOf(error) }, 'no admin socket');
-    }
+    const { cwd, log, clock } = this.#input;
+    const place = { setting: this.#config.adminSocket, cwd, instanceFolder: this.#store.instanceFolder };
+    this.#admin = await openAdminSocket(place, log, () =>
+      adminActions({
+        status: () => this.status(),
+        reload: () => this.#input.reload(),
+        clock,
+        store: this.#store,
+        mirrors: this.#mirrors,
+        answering: this.#answering,
+        prover: this.#prover,
+        upkeep: this.#upkeep,
+        lastFetches: this.#lastFetches,
+      }),
+    );
   }
 
   #started(): Started {
@@ -389,7 +369,7 @@ export class Service {
 
   async #stop(): Promise<void> {
     const { drainMs, drainWaitMs } = this.#config.server;
-    this.#draining = true;
+    this.#readiness.isDraining = true;
     if (drainWaitMs > 0) await this.#sleep(drainWaitMs);
     const drained = this.#listening?.drain() ?? Promise.resolve();
     await Promise.race([drained, this.#sleep(drainMs)]);
@@ -404,10 +384,7 @@ export class Service {
     this.#prover.close();
     await this.#admin?.close();
     await this.#set.close();
-    for (const [set, timer] of this.#retired) {
-      timer.cancel();
-      await set.close();
-    }
+    await this.#retired.close();
     this.#history.note(stoppedEvent());
     await this.#history.close();
     this.#metrics.close();
@@ -427,16 +404,5 @@ export class Service {
     return new Promise((done) => {
       this.#input.clock.setTimeout(done, ms);
     });
-  }
-
-  async #isReady(): Promise<{ ready: boolean; reason: string }> {
-    if (this.#draining) return { ready: false, reason: 'stopping' };
-    const now = this.#input.clock.monotonic();
-    if (this.#probe === undefined || now - this.#probe.atMs > probeEveryMs) {
-      this.#probe = { atMs: now, writable: this.#store.writable() };
-    }
-    // A store that can only be read still serves what it has; not being able to write is said, not fatal.
-    const reason = (await this.#probe.writable) ? 'ready' : 'ready (store is read-only or full)';
-    return { ready: true, reason };
   }
 }

@@ -3,11 +3,15 @@ import type { Config } from '../config/snapshot.ts';
 import type { FsStore } from '../store/fs/fs-store.ts';
 import type { Answering } from './answering.ts';
 import type { Mirrors } from './mirrors.ts';
+import type { Prover } from './prover.ts';
 
 export interface StatusDeps {
   readonly store: FsStore;
   readonly mirrors: Mirrors;
   readonly answering: Answering;
+  readonly prover: Prover;
+  /** go.sum lines that operators imported. */
+  readonly trustedLines: number;
   readonly config: Config;
   /** What only the service itself knows. */
   readonly facts: {
@@ -22,7 +26,8 @@ export interface StatusDeps {
   };
 }
 
-export async function statusOf({ store, mirrors, answering, config, facts }: StatusDeps): Promise<object> {
+export async function statusOf(deps: StatusDeps): Promise<object> {
+  const { store, mirrors, answering, prover, trustedLines, config, facts } = deps;
   const space = await store.space().catch(() => undefined);
   const { controls } = mirrors;
   return {
@@ -33,6 +38,14 @@ export async function statusOf({ store, mirrors, answering, config, facts }: Sta
     isFrozen: controls.isFrozen,
     strategy: config.strategy,
     upstreams: mirrors.figures(),
+    proofs: {
+      database: prover.provingName ?? null,
+      mode: config.checksums.mode,
+      /** True: what mirrors send is published without a proof. */
+      unproven: prover.provingName === undefined || config.checksums.mode === 'off',
+      databases: prover.figures,
+      trustedLines,
+    },
     fills: answering.ingest.activeFills,
     lookAhead: answering.lookAhead.counts,
     memory: {

@@ -126,7 +126,7 @@ export class Soak {
         {
           clock,
           store,
-          trusted: { find: () => undefined },
+          trusted: { find: () => undefined, ready: Promise.resolve() },
           sumdb: new EventBus(),
           checksums: new EventBus(),
           plan: () => this.mirrors.plan(undefined, 'meta'),

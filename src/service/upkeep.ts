@@ -63,9 +63,12 @@ export class Upkeep {
     const late = new EventBus<LateProofEvents>();
     this.#late = new LateProofs({ clock, store, judge, heal, events: late, ingest: buses.ingest });
     this.#tell(late);
-    deps.trusted.onChange(() => this.#late.kick());
+    buses.scrub.on('proven', ({ key }) => answering.proven(key));
+    deps.trusted.onChange(() => this.#late.linesChanged());
     // A tree that has grown was reached.
-    buses.sumdb.on('head', () => this.#late.kick());
+    buses.sumdb.on('head', () => this.#late.databaseSeen());
+    // A command may have taken a proof back.
+    store.onTrust(() => this.#late.moreWaits());
   }
 
   start(): void {
@@ -100,7 +103,7 @@ export class Upkeep {
       state: phase,
       isEnabled,
       holder: progress?.holder?.instance ?? null,
-      ...(counts ?? progress?.pass?.counts ?? {}),
+      ...(counts ?? progress?.pass?.counts),
       last: last === undefined ? null : { ...last, finishedAt: new Date(last.finishedAtMs).toISOString() },
       nextAt:
         last === undefined || progress?.pass !== undefined || !isEnabled
@@ -109,9 +112,15 @@ export class Upkeep {
     };
   }
 
-  /** Fetches an artifact again that was taken out, and compares it with what quarantine tells of the one before. */
-  async heal(key: ArtifactKey): Promise<HealResult> {
-    const suspects = await this.#deps.store.quarantine.of(key);
+  /**
+   * Fetches an artifact again that was taken out, and compares it with what quarantine tells of the one before.
+   * `present`: it is stored, and nothing is said against our copy; then nothing is done.
+   */
+  async heal(key: ArtifactKey): Promise<HealResult | { readonly outcome: 'present' }> {
+    const { quarantine } = this.#deps.store;
+    const suspects = (await quarantine.of(key)).filter(({ settled }) => settled !== true);
+    const isOurs = suspects.some(({ source }) => source === 'store');
+    if (!isOurs && (await this.#deps.store.has(key))) return { outcome: 'present' };
     const before = suspects.find(({ expectedSha256, expectedH1 }) => expectedSha256 ?? expectedH1);
     const expected = { sha256: before?.expectedSha256 ?? '', h1: before?.expectedH1 };
     const result = await this.#heal(key, expected, this.#orders.signal);

@@ -106,6 +106,7 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
   const { wanted, end, origin } = choose(config, decision, netrc.entries);
   if (origin !== 'configuration') warnings.push(...decision.warnings);
   const machine = machinePatterns(decision, goEnv !== undefined, saved, warnings);
+  const gosumdb = gosumdbOf(decision, goEnv !== undefined, env, saved);
   const isChosen = ['environment', 'go env', 'go default'].includes(decision.origin);
   const list = isChosen && decision.entries.length > 0 ? toSaved(decision) : parseSaved(saved);
   if (input.isReadOnly !== true) {
@@ -113,6 +114,7 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
       ...(list ?? toSaved({ entries: [], end: 'none' })),
       privatePatterns: machine.privatePatterns,
       noSumdbPatterns: machine.noSumdbPatterns,
+      ...(gosumdb.toSave === undefined ? {} : { gosumdb: gosumdb.toSave }),
     });
   }
   const privatePatterns = [...new Set([...config.privatePatterns, ...machine.privatePatterns])];
@@ -130,7 +132,7 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
       options,
     };
   });
-  const choice = chooseDatabases(config, decision.sumdb);
+  const choice = chooseDatabases(config, gosumdb.value);
   warnings.push(...choice.warnings);
   const databases = choice.databases.map(({ name, verifierKey, urls }) => ({
     name,
@@ -192,6 +194,23 @@ function machinePatterns(
     privatePatterns: [...new Set([...decision.privatePatterns, ...privatePatterns])],
     noSumdbPatterns: [...new Set([...decision.noSumdbPatterns, ...noSumdbPatterns])],
   };
+}
+
+/**
+ * GOSUMDB, and what to remember of the machine's own for a start at which Go does not answer: else a machine with a
+ * database of its own would ask the official one for names that only its own knows.
+ */
+function gosumdbOf(
+  decision: UpstreamDecision,
+  goAnswered: boolean,
+  env: UpstreamSetInput['env'],
+  saved: unknown,
+): { value: string | undefined; toSave: string | undefined } {
+  const before = typeof saved === 'object' && saved !== null ? Reflect.get(saved, 'gosumdb') : undefined;
+  const kept = typeof before === 'string' ? before : undefined;
+  // What this process was told for itself is nobody else's business.
+  if ((env['GOSUMDB']?.trim() ?? '') !== '') return { value: decision.sumdb, toSave: kept };
+  return goAnswered ? { value: decision.sumdb, toSave: decision.sumdb } : { value: kept, toSave: kept };
 }
 
 function textsOf(saved: unknown, name: string): string[] {

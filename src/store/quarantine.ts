@@ -12,6 +12,8 @@ export type SuspectCause =
   | 'mismatch'
   /** The same, and several sources agree on the other content: the tag was moved, or they share an origin. */
   | 'retagged'
+  /** No module zip by Go's rules, though it came whole: damaged on the way or at the source, or another module's. */
+  | 'corrupt'
   /** Our own copy is not what was published. */
   | 'rotten'
   /** Came in by an import and is not what it should be. */
@@ -48,6 +50,11 @@ export interface QuarantineEntry extends Evidence {
   readonly count: number;
   /** False: only the evidence is kept. */
   readonly hasBytes: boolean;
+  /**
+   * Of what was stored here (`source` is `store`): the artifact was published again since, or its version purged, so
+   * that an absence found later says nothing of this copy. Seconds may pass before a publication settles an entry.
+   */
+  readonly settled?: true | undefined;
 }
 
 /** Where the suspect bytes are. None: only the evidence is kept. */

@@ -94,6 +94,14 @@ export interface PublishFacts extends Trust {
   readonly signal?: AbortSignal;
 }
 
+/** What is recorded anew of a published artifact. */
+export interface RenewFacts extends Trust {
+  /** Of the bytes as they are. */
+  readonly sha256: string;
+  /** Of their content; absent: none is recorded. */
+  readonly h1?: string;
+}
+
 /** A mutable answer (list, latest, resolved query) as the sources gave it. */
 export interface MutableEntry {
   /** Exact body to serve or to merge. */
@@ -144,10 +152,15 @@ export interface VersionEntry {
   readonly path: ModulePath;
   readonly version: Version;
   readonly artifacts: Partial<Record<ArtifactKey['ext'], ArtifactRecord>>;
+  /** Stored, but what is recorded of them cannot be read: why, as a sentence. */
+  readonly unreadable?: Partial<Record<ArtifactKey['ext'], string>>;
 }
 
-/** State of a checksum database's client that is replaced as one durable file: its head, the evidence of a fork. */
-export type SumdbState = 'head' | 'fork';
+/**
+ * State of a checksum database's client that is replaced as one durable file: its head, the same once more for when the
+ * disk garbles the first, the evidence of a fork.
+ */
+export type SumdbState = 'head' | 'head_copy' | 'fork';
 
 export interface StoreSpace {
   readonly freeBytes: number;
@@ -198,6 +211,11 @@ export interface Store {
    * when it is not kept: longer than `maxSumdbBytes`, or names no file can safely be made of. Rejects with StoreError.
    */
   keepSumdb(name: string, operation: string, body: Buffer): Promise<boolean>;
+  /**
+   * Operations `lookup/…` of which an answer is kept, in no promised order and without holding them in memory; none when
+   * the name is no database's. Rejects with StoreError.
+   */
+  keptLookups(name: string): AsyncIterable<string>;
   /** Undefined when there is none, or the name is no database's. Rejects with StoreError. */
   readSumdbState(name: string, state: SumdbState): Promise<Buffer | undefined>;
   /**
@@ -217,6 +235,17 @@ export interface Store {
    * otherwise. Rejects with StoreError.
    */
   setTrust(key: ArtifactKey, sha256: string, trust: Trust): Promise<boolean>;
+  /**
+   * Writes the record and, for a zip with `facts.h1`, Go's `.ziphash` anew, if the bytes are still those of
+   * `facts.sha256`; false otherwise. The artifact is published all the time. Where it came from and when is kept as far
+   * as it is known. Rejects with StoreError.
+   */
+  renew(key: ArtifactKey, facts: RenewFacts): Promise<boolean>;
+  /**
+   * Trust or record of a stored artifact changed, by this or any other process, and its bytes did not: what was made
+   * ready of them may say otherwise. Thousands may come in a row. Returns the unsubscribe.
+   */
+  onTrust(listener: (key: ArtifactKey) => void): () => void;
   /** Artifacts published as `unreachable` that still wait for a proof; survives restarts. In no promised order. */
   awaitingProof(): AsyncIterable<ArtifactKey>;
   /**
@@ -230,7 +259,10 @@ export interface Store {
   purge(event: PurgeEvent): Promise<{ removedVersions: number; removedBytes: number }>;
   /** Purges and, with `ext`, withdrawals by this or any other process; one may be told twice. Returns the unsubscribe. */
   onPurge(listener: (event: PurgeEvent) => void): () => void;
-  /** Walks everything stored, module by module, without holding it in memory. */
+  /**
+   * Walks everything stored, module by module, without holding it in memory. An artifact that the disk does not tell
+   * of is yielded as `unreadable`, and the walk goes on.
+   */
   versions(under?: ModulePath): AsyncIterable<VersionEntry>;
   space(): Promise<StoreSpace>;
   /** True when staging and publishing work now (readiness). */

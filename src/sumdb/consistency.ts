@@ -1,4 +1,5 @@
 /** Signed heads of one log, and whether two of them tell one history. */
+import { checkTree } from './log/proof.ts';
 import type { TreeHead } from './log/tree-head.ts';
 import type { Tree } from './tree.ts';
 import type { ForkEvidence, SumdbAsker } from './types.ts';
@@ -19,9 +20,9 @@ export interface KnownHead extends SignedHead {
 }
 
 /**
- * What shows that one is no continuation of the other: the smaller head's hash follows differently from the proven
- * hashes of the larger tree. Undefined: they are consistent. Of two heads of one size no tile is needed. Rejects with
- * SumdbError when nothing can be told, or with the reason of the asker's signal.
+ * What shows that one is no continuation of the other: the hash that the smaller head must have by the larger tree, with
+ * its proof. Undefined: they are consistent. Of two heads of one size no tile is needed. Rejects with SumdbError when
+ * nothing can be told, or with the reason of the asker's signal.
  */
 export async function contradiction(
   one: SignedHead & { readonly tree: Tree },
@@ -29,12 +30,28 @@ export async function contradiction(
   asker: SumdbAsker,
 ): Promise<Pick<ForkEvidence, 'proof' | 'computedHash'> | undefined> {
   const [smaller, larger] = one.head.size < other.head.size ? [one, other] : [other, one];
-  const { hash, proof } =
-    smaller.head.size === larger.head.size
-      ? { hash: larger.head.hash, proof: [] }
-      : await larger.tree.hashOf(smaller.head.size, asker);
+  const { size } = smaller.head;
+  const isOfOneSize = size === larger.head.size;
+  const hash = isOfOneSize ? larger.head.hash : await larger.tree.hashOf(size, asker);
   if (hash.equals(smaller.head.hash)) return undefined;
+  const proof = isOfOneSize || size === 0 ? [] : await proofFor(larger, { size, hash }, asker);
   return { proof: proof.map((part) => part.toString('base64')), computedHash: hash.toString('base64') };
+}
+
+/** Tiles that are withheld now must not hide the contradiction, which is seen already: empty then. Never rejects. */
+async function proofFor(
+  { head, tree }: SignedHead & { readonly tree: Tree },
+  beginning: TreeHead,
+  asker: SumdbAsker,
+): Promise<readonly Buffer[]> {
+  try {
+    const proof = await tree.proofOf(beginning.size, asker);
+    // The evidence must convince whoever reads it elsewhere.
+    checkTree(proof, head.size, head.hash, beginning.size, beginning.hash);
+    return proof;
+  } catch {
+    return [];
+  }
 }
 
 export function isSameHead(one: SignedHead, other: SignedHead): boolean {

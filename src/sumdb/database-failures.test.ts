@@ -3,7 +3,7 @@ import { fakeModule } from '../../test/kit/fake-module.ts';
 import { paddingModule } from '../../test/kit/sumdb-log-records.ts';
 import { FakeClock } from '../lib/fake-clock.ts';
 import type { Upstream, UpstreamRequest } from '../upstream/types.ts';
-import { askerOf, makeWorld, openDatabase, startLog, upstreamAt, upstreamOf } from './test-database.ts';
+import { makeWorld, openDatabase, startLog, upstreamAt, upstreamOf } from './test-database.ts';
 
 const A = fakeModule({ path: 'example.com/a', version: 'v1.2.3' });
 
@@ -16,7 +16,7 @@ describe('failed lookups', () => {
       await expect(lookup(A)).rejects.toMatchObject({
         code: 'absent',
         message: expect.stringMatching(
-          /sum\.test\.example does not have a record for example\.com\/a@v1\.2\.3 \(up: .*404/,
+          /sum\.test\.example does not have a record for example\.com\/a@v1\.2\.3; check the name.* \(up: .*404/,
         ),
         outcomes: [expect.objectContaining({ source: 'up', code: 'absent' })],
       });
@@ -36,46 +36,6 @@ describe('failed lookups', () => {
     await expect(lookup(A)).rejects.toMatchObject({ code: 'refused' });
     expect(await lookup(paddingModule(1))).toMatchObject({ id: 1 });
     expect(database.figures).toMatchObject({ refused: 1, lookups: { fetched: 1, failed: 1 } });
-  });
-
-  it('make the database rest when nobody can be reached; then one trial finds it back', async () => {
-    const clock = new FakeClock();
-    const log = await startLog({ pad: 300 });
-    const { lookup, database } = openDatabase(log, { direct: [upstreamAt(log.url, 'own')], clock });
-    await lookup(paddingModule(0));
-    await log.server.refuse();
-    await expect(lookup(paddingModule(1))).rejects.toMatchObject({ code: 'unreachable' });
-    log.reset();
-    await log.server.listenAgain();
-    // At rest nobody is asked, not even for others.
-    await expect(lookup(paddingModule(2))).rejects.toMatchObject({
-      code: 'unreachable',
-      message: expect.stringMatching(/not asked for some seconds.*own: /),
-    });
-    expect(await lookup(paddingModule(0))).toMatchObject({ id: 0 });
-    expect(await database.head(askerOf(), 0)).toMatchObject({ treeSize: 300 });
-    expect(log.requests).toEqual([]);
-    await clock.advance(5_000);
-    expect(await lookup(paddingModule(2))).toMatchObject({ id: 2 });
-    expect(await lookup(paddingModule(1))).toMatchObject({ id: 1 });
-  });
-
-  it('let one trial through at a time', async () => {
-    const clock = new FakeClock();
-    const log = await startLog({ pad: 300 });
-    const { lookup } = openDatabase(log, { direct: [upstreamAt(log.url, 'own')], clock });
-    await lookup(paddingModule(0));
-    await log.server.refuse();
-    await expect(lookup(paddingModule(1))).rejects.toMatchObject({ code: 'unreachable' });
-    await log.server.listenAgain();
-    await clock.advance(5_000);
-    log.reset();
-    log.lie({ kind: 'slow', ms: 50 });
-    const trial = lookup(paddingModule(2));
-    await expect.poll(() => log.requests.length).toBe(1);
-    await expect(lookup(paddingModule(3))).rejects.toMatchObject({ code: 'unreachable' });
-    expect(await trial).toMatchObject({ id: 2 });
-    expect(await lookup(paddingModule(3))).toBeDefined();
   });
 
   it('of an asker that leaves are none', async () => {
@@ -120,6 +80,19 @@ describe('failed lookups', () => {
     const { lookup, told } = openDatabase(log, { upstreams: [await upstreamOf(other, 'stranger')] });
     await expect(lookup(paddingModule(1))).rejects.toMatchObject({ code: 'unreachable', outcomes: [] });
     expect(told).toEqual([]);
+  });
+
+  it('take the 404 of an own address for an absence, though an upstream of its name does not offer the database', async () => {
+    const log = await startLog({ pad: 3 });
+    const other = await startLog({ name: 'other.test' });
+    const { lookup } = openDatabase(log, {
+      upstreams: [await upstreamOf(other, 'same.test')],
+      direct: [upstreamAt(log.url, 'same.test')],
+    });
+    await expect(lookup(A)).rejects.toMatchObject({
+      code: 'absent',
+      outcomes: [expect.objectContaining({ source: 'same.test', code: 'absent' })],
+    });
   });
 
   it('ask nobody in offline mode, nor for what is to come from the store', async () => {

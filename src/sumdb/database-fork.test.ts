@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { paddingModule } from '../../test/kit/sumdb-log-records.ts';
 import { FakeClock } from '../lib/fake-clock.ts';
 import { parseVerifierKey } from './log/note.ts';
+import { checkTree } from './log/proof.ts';
 import { openTreeHead } from './log/tree-head.ts';
 import { askerOf, MemoryStore, makeWorld, openDatabase, startLog, upstreamOf } from './test-database.ts';
 
@@ -135,8 +136,12 @@ describe('a fork', () => {
     expect([one.size, other.size]).toEqual([300, 700]);
     expect(evidence).toMatchObject({ database: log.name, source: 'up', atMs: clock.now() });
     expect(evidence.computedHash).not.toBe(one.hash.toString('base64'));
-    // 300 = 256 + 32 + 8 + 4
-    expect(evidence.proof).toHaveLength(4);
+    const computed = Buffer.from(evidence.computedHash, 'base64');
+    const proof = evidence.proof.map((hash) => Buffer.from(hash, 'base64'));
+    checkTree(proof, other.size, other.hash, one.size, computed);
+    expect(() => checkTree(proof, other.size, other.hash, one.size, one.hash)).toThrow(
+      expect.objectContaining({ code: 'inconsistent' }),
+    );
   });
 
   it('stops other processes on the store within ten seconds', async () => {
@@ -188,6 +193,21 @@ describe('a fork', () => {
     log.lie(undefined);
     await clock.advance(60_000);
     await expect(lookup(paddingModule(200))).rejects.toMatchObject({ code: 'forked' });
+    expect(store.states.has('fork')).toBe(false);
+  });
+
+  it('that the disk did not take at first is kept when it does, for other processes too', async () => {
+    const { log, lookup, store, clock, open, told } = await known(300);
+    store.fails.swap = new Error('ENOSPC');
+    log.lie({ kind: 'fork', fromSize: 100 });
+    await expect(lookup(paddingModule(200))).rejects.toMatchObject({ code: 'forked' });
+    log.lie(undefined);
+    delete store.fails.swap;
+    await clock.advance(10_000);
+    await expect(lookup(paddingModule(200))).rejects.toMatchObject({ code: 'forked' });
+    expect(store.states.has('fork')).toBe(true);
+    await expect(open().lookup(paddingModule(200))).rejects.toMatchObject({ code: 'forked' });
+    expect(told.filter((line) => line.startsWith('forked'))).toEqual(['forked up 300 300']);
   });
 
   it('whose evidence is torn is a fork all the same', async () => {

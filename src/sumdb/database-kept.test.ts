@@ -4,7 +4,8 @@ import { paddingModule } from '../../test/kit/sumdb-log-records.ts';
 import { FakeClock } from '../lib/fake-clock.ts';
 import { parseVerifierKey } from './log/note.ts';
 import { treeHashFrom } from './log/proof.ts';
-import { headTiles, readHashes } from './log/tile-reader.ts';
+import { readHashes } from './log/test-read-hashes.ts';
+import { headTiles } from './log/tile-reader.ts';
 import { openTreeHead } from './log/tree-head.ts';
 import { askerOf, MemoryStore, makeWorld, openDatabase, startLog, upstreamOf } from './test-database.ts';
 
@@ -155,7 +156,7 @@ describe('a disk that garbles', () => {
     store.states.set('head', spoilt);
     const { lookup, told } = open();
     expect(await lookup(paddingModule(6))).toMatchObject({ treeSize: 700 });
-    expect(told).toEqual(['rotten head', 'head 0 700']);
+    expect(told).toEqual(['rotten head']);
     const state = JSON.parse(store.states.get('head')?.toString() ?? '') as { unreadable: string };
     expect(Buffer.from(state.unreadable, 'base64')).toEqual(spoilt);
   });

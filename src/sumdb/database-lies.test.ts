@@ -58,7 +58,7 @@ const lies: readonly {
     name: 'short tiles',
     lie: { kind: 'short_tile' },
     code: 'refused',
-    told: /refused up tile.*bytes instead of/,
+    told: /refused up tile.*bytes where/,
   },
   {
     name: 'tiles short of a byte',

@@ -40,7 +40,10 @@ import {
 export interface DatabaseDeps {
   readonly spec: DatabaseSpec;
   readonly clock: Clock;
-  readonly store: Pick<Store, 'keptSumdb' | 'keepSumdb' | 'readSumdbState' | 'swapSumdbState'>;
+  readonly store: Pick<
+    Store,
+    'keptSumdb' | 'keepSumdb' | 'keptLookups' | 'readSumdbState' | 'swapSumdbState'
+  >;
   /** Over the upstreams that may offer `/sumdb/`; its `lastHopeMs` should leave the database 30 s to fetch a module. */
   plan(): Plan;
   /** To one of the database's own addresses. */
@@ -82,6 +85,7 @@ export class Database implements SumdbDatabase {
       events,
       plan: () => deps.plan(),
       directPlan: (direct) => deps.directPlan(direct),
+      onAnswered: () => this.#rest.answered(),
     });
     this.#tiles = new Tiles({
       name,
@@ -99,7 +103,11 @@ export class Database implements SumdbDatabase {
       events,
       onForgotten: () => this.#forgotten(),
     });
-    this.#rest = new Rest(name, clock);
+    this.#rest = new Rest({
+      name,
+      clock,
+      trial: (signal) => this.#latest.ask({ signal: AbortSignal.any([signal, this.#closed.signal]) }),
+    });
     this.#later = new LaterChecks((signed, source) => this.#checkLater(signed, source));
     this.#latest = new Latest({ sources: this.#sources, heads: this.#heads, verifier });
     this.#lookups = new Lookups({
@@ -152,7 +160,12 @@ export class Database implements SumdbDatabase {
     await this.#withoutFailing(asker, () => this.#heads.refresh(asker));
     const known = this.#heads.known;
     const isYoung = known !== undefined && this.#deps.clock.now() - known.confirmedAtMs <= maxAgeMs;
-    if (!isYoung && this.#mayAsk(asker) && this.#heads.fork === undefined && !this.#rest.isResting) {
+    if (
+      !isYoung &&
+      this.#mayAsk(asker) &&
+      this.#heads.fork === undefined &&
+      (await this.#rest.mayAsk(asker))
+    ) {
       await this.#withoutFailing(asker, () => this.#latest.ask(asker));
     }
     const found = this.#heads.known;
@@ -178,7 +191,7 @@ export class Database implements SumdbDatabase {
     if (
       nowMs - this.#latestAtMs >= latestPauseMs &&
       this.#heads.fork === undefined &&
-      !this.#rest.isResting
+      (await this.#rest.mayAsk(asker))
     ) {
       this.#latestAtMs = nowMs;
       await this.#withoutFailing(asker, () => this.#latest.ask(asker));
@@ -198,6 +211,20 @@ export class Database implements SumdbDatabase {
   async reset(reason: string): Promise<void> {
     await this.#heads.reset();
     this.#deps.events.emit('reset', { database: this.name, reason });
+  }
+
+  /** Reads what is kept, so that the figures tell of it before anybody has asked. Never rejects. */
+  async open(): Promise<void> {
+    await this.#heads.refresh({ signal: this.#closed.signal, storedOnly: true }).catch(() => {});
+  }
+
+  /**
+   * After a reload: the database's own addresses from now on. What is known of the log stays, be it in the store or
+   * not; what was learnt of sources, and failures, are forgotten.
+   */
+  adopt(direct: readonly Upstream[]): void {
+    this.#sources.adopt(direct);
+    this.#rest.clear();
   }
 
   /** Resolves when nothing goes on behind replies. */

@@ -16,7 +16,9 @@ export function askFailure(
 ): SumdbError {
   const code = codeOf(outcomes, unproven);
   const who = causes(outcomes);
-  const text = `${sentence(code, database, operation)} (${who}); ${advice[code]}`;
+  const what = sentence(code, database, operation);
+  // Clients see the beginning only: of an absence the advice is what helps, of a failure the causes are.
+  const text = code === 'absent' ? `${what}; ${advice[code]} (${who})` : `${what} (${who}); ${advice[code]}`;
   // Too little time for its proof is too little time for the answer.
   const tooLate = unproven?.outcomes.filter(({ isTooLate }) => isTooLate === true) ?? [];
   return new SumdbError(code, text, [...outcomes, ...tooLate], { cause: unproven });
@@ -44,7 +46,7 @@ function sentence(code: SumdbErrorCode, database: string, operation: string): st
 }
 
 const advice = {
-  absent: 'check the name and that it is public, or exempt it by GONOSUMDB',
+  absent: 'check the name, and if it is private, name it in `private:` or GONOSUMDB',
   refused: 'look at the sources that are named, or add another upstream',
   unreachable: 'try again in some seconds, and check the network to the sources',
   forked: 'look at the evidence before anything is reset',
@@ -65,6 +67,14 @@ export function offlineError(database: string, what: string): SumdbError {
   return new SumdbError(
     'offline',
     `${what} of the checksum database ${database} is not kept here, and nobody is asked now; ${advice.offline}`,
+  );
+}
+
+/** The known head was lost, and this one is of another history as far as what is kept can tell. */
+export function unlikeKeptError(database: string): SumdbError {
+  return new SumdbError(
+    'unreachable',
+    `its head lacks records kept here, and the known one was lost; if it is right: modferry sumdb reset ${database}`,
   );
 }
 

@@ -3,17 +3,19 @@
  * to continue its own. Heads that contradict each other are a fork: evidence is kept, and nothing moves any more. All
  * processes on one store share the head, and each shows for itself that what another has kept is consistent.
  */
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { EventBus } from '../lib/event-bus.ts';
 import { Semaphore } from '../lib/semaphore.ts';
 import type { Store } from '../store/store.ts';
 import { contradiction, type KnownHead, type SignedHead } from './consistency.ts';
-import { forkedError } from './failure-text.ts';
-import { formatFork, parseFork } from './fork.ts';
-import { beginningOf, formatHeadState, parseHeadState } from './head-state.ts';
+import { forkedError, unlikeKeptError } from './failure-text.ts';
+import { ForkFile } from './fork-file.ts';
+import { HeadFile, type HeadLook } from './head-file.ts';
+import { beginningOf } from './head-state.ts';
+import { lacksKept } from './kept-sample.ts';
 import type { Verifier } from './log/note.ts';
-import { StateFile } from './state-file.ts';
 import type { Overlay, Tiles } from './tiles.ts';
 import { Tree } from './tree.ts';
 import { type ForkEvidence, type SumdbAsker, SumdbError, type SumdbEvents } from './types.ts';
@@ -23,7 +25,7 @@ export interface HeadsDeps {
   readonly name: string;
   readonly verifier: Verifier;
   readonly clock: Clock;
-  readonly store: Pick<Store, 'readSumdbState' | 'swapSumdbState'>;
+  readonly store: Pick<Store, 'keptSumdb' | 'keptLookups' | 'readSumdbState' | 'swapSumdbState'>;
   readonly tiles: Tiles;
   readonly events: EventBus<SumdbEvents>;
   /** Nothing that was proven counts any more. */
@@ -34,26 +36,29 @@ export interface HeadsDeps {
 const rereadMs = 10_000;
 /** Others who move the head at the same moment, in a row. */
 const maxRounds = 4;
+/** Heads unlike what is kept that are remembered. */
+const maxUnlike = 100;
 
 export class Heads {
   readonly #deps: HeadsDeps;
-  readonly #headFile: StateFile;
-  readonly #forkFile: StateFile;
+  readonly #headFile: HeadFile;
+  readonly #fork: ForkFile;
   /** One move at a time. */
   readonly #moving = new Semaphore(1);
   #known: KnownHead | undefined;
-  #fork: ForkEvidence | undefined;
   /** Monotonic. */
   #readAtMs = Number.NEGATIVE_INFINITY;
   /** The known head is not in the store: it did not take it. */
   #isUnsaved = false;
-  /** What is in the store and cannot be read, to be kept aside by the next state. */
-  #unreadable: Buffer | undefined;
+  /** There was a known head, and the disk has lost it: the next one must have what is kept. */
+  #isTrustLost = false;
+  /** Size and hash of heads that had not. */
+  readonly #unlike = new LRUCache<string, true>({ max: maxUnlike });
 
   constructor(deps: HeadsDeps) {
     this.#deps = deps;
-    this.#headFile = new StateFile(deps.store, deps.name, 'head');
-    this.#forkFile = new StateFile(deps.store, deps.name, 'fork');
+    this.#headFile = new HeadFile(deps.store, deps.name, deps.verifier);
+    this.#fork = new ForkFile(deps);
   }
 
   get known(): KnownHead | undefined {
@@ -61,7 +66,7 @@ export class Heads {
   }
 
   get fork(): ForkEvidence | undefined {
-    return this.#fork;
+    return this.#fork.evidence;
   }
 
   /**
@@ -93,12 +98,13 @@ export class Heads {
     await this.#locked(asker, async () => {
       await this.#read(asker);
       for (let round = 0; round < maxRounds; round += 1) {
-        if (this.#fork !== undefined) throw forkedError(this.#deps.name, this.#fork);
+        if (this.fork !== undefined) throw forkedError(this.#deps.name, this.fork);
         const known = this.#known;
         if (known !== undefined && covering !== undefined && covering < known.head.size) return;
         const overlay: Overlay = new Map();
         const tree = new Tree({ head: candidate.head, tiles: this.#deps.tiles, overlay });
         if (known !== undefined) await this.#assertConsistent(known, candidate, tree, source, asker);
+        else if (this.#isTrustLost) await this.#assertLikeKept(candidate, tree, source, asker);
         if (known !== undefined && candidate.head.size <= known.head.size) return;
         if (await this.#move(known, candidate, tree, overlay, asker)) return;
       }
@@ -131,9 +137,8 @@ export class Heads {
     await this.#locked(asker, async () => {
       // The head first: if this ends half-way, the evidence still holds.
       await this.#headFile.remove();
-      await this.#forkFile.remove();
+      await this.#fork.remove();
       this.#forget();
-      this.#fork = undefined;
     });
   }
 
@@ -150,11 +155,9 @@ export class Heads {
     const { clock, name } = this.#deps;
     const isFirst = this.#readAtMs === Number.NEGATIVE_INFINITY;
     try {
-      const fork = await this.#forkFile.read();
-      if (fork.isChanged) this.#fork = fork.bytes === undefined ? undefined : parseFork(name, fork.bytes);
-      this.#forkFile.seen(fork.bytes);
-      const head = await this.#headFile.read();
-      if (head.isChanged) await this.#changed(head.bytes, head.before, asker);
+      await this.#fork.look();
+      const head = await this.#headFile.look();
+      if (head !== undefined) await this.#changed(head, asker);
       this.#readAtMs = clock.monotonic();
     } catch (error) {
       if (asker.signal.aborted || (error instanceof SumdbError && error.code === 'forked')) throw error;
@@ -174,36 +177,35 @@ export class Heads {
   }
 
   /** The state in the store is another one than at the last look. */
-  async #changed(bytes: Buffer | undefined, before: Buffer | undefined, asker: SumdbAsker): Promise<void> {
-    const { name, verifier, events, tiles } = this.#deps;
+  async #changed(look: HeadLook, asker: SumdbAsker): Promise<void> {
+    const { name, events, tiles } = this.#deps;
+    const { state, isDamaged, wasThere } = look;
     const known = this.#known;
-    if (bytes === undefined) {
-      if (before !== undefined) this.#forget();
-      this.#headFile.seen(bytes);
+    if (isDamaged) {
+      // Without a state nothing signed says what was known; operators hear of it by the event.
+      const isTrustLost = known === undefined && state === undefined;
+      events.emit('rotten', { database: name, what: 'head', isTrustLost });
+      this.#isTrustLost = isTrustLost;
+    }
+    if (state === undefined || (isDamaged && known !== undefined)) {
+      if (!isDamaged && wasThere) this.#forget();
+      this.#isUnsaved = this.#known !== undefined;
+      await this.#headFile.seen(look);
       return;
     }
-    const state = parseHeadState(bytes, verifier);
-    if (state === undefined) {
-      // Whatever it is, it is not replaced without a trace: the next state has it inside. Beginning from none is all
-      // that is left then, since nothing signed says what was known; operators hear of it by the event.
-      events.emit('rotten', { database: name, what: 'head' });
-      this.#unreadable = bytes;
-      this.#isUnsaved = known !== undefined;
-      this.#headFile.seen(bytes);
-      return;
-    }
-    if (state.edges === undefined) events.emit('rotten', { database: name, what: 'head tiles' });
+    if (state.edges === undefined)
+      events.emit('rotten', { database: name, what: 'head tiles', isTrustLost: false });
     // Another beginning: an operator has reset what was known, and some process has begun anew.
-    const isReset = before !== undefined && known !== undefined && known.beginning !== state.beginning;
+    const isReset = wasThere && known !== undefined && known.beginning !== state.beginning;
     if (known !== undefined && !isReset) {
-      if (this.#fork !== undefined) return;
+      if (this.fork !== undefined) return;
       const overlay: Overlay = new Map();
       const theirs = new Tree({ head: state.head, tiles, edges: state.edges, overlay });
       await this.#assertConsistent(known, state, theirs, 'store', asker);
       await tiles.adopt(overlay);
       if (state.head.size < known.head.size) {
         this.#isUnsaved = true;
-        this.#headFile.seen(bytes);
+        await this.#headFile.seen(look);
         return;
       }
     }
@@ -211,9 +213,9 @@ export class Heads {
     const { head, note, confirmedAtMs, beginning } = state;
     const tree = new Tree({ head, tiles, edges: state.edges });
     this.#known = { head, note, tree, confirmedAtMs, beginning };
-    this.#isUnsaved = state.edges === undefined;
-    this.#unreadable = undefined;
-    this.#headFile.seen(bytes);
+    this.#isUnsaved = isDamaged || state.edges === undefined;
+    this.#isTrustLost = false;
+    await this.#headFile.seen(look);
   }
 
   /** False: another process was first, and its state was read. */
@@ -231,14 +233,14 @@ export class Heads {
     const confirmedAtMs = clock.now();
     const beginning = known?.beginning ?? beginningOf({ note }, confirmedAtMs);
     const state = { head, note, edges, confirmedAtMs, beginning };
-    const saved = await this.#headFile.swap(formatHeadState(state, this.#unreadable));
+    const saved = await this.#headFile.save(state);
     if (saved === 'lost') {
       await this.#read(asker);
       return false;
     }
     // A disk that does not take it is no reason to know less.
     this.#isUnsaved = saved === 'failed';
-    if (saved === 'saved') this.#unreadable = undefined;
+    this.#isTrustLost = false;
     this.#known = { head, note, tree: new Tree({ head, tiles, edges }), confirmedAtMs, beginning };
     events.emit('head', { database: name, from: known?.head.size ?? 0, to: head.size });
     return true;
@@ -248,10 +250,7 @@ export class Heads {
     const known = this.#known;
     const edges = known?.tree.edgesInHand;
     if (known === undefined || edges === undefined) return;
-    const saved = await this.#headFile.swap(formatHeadState({ ...known, edges }, this.#unreadable));
-    if (saved !== 'saved') return;
-    this.#isUnsaved = false;
-    this.#unreadable = undefined;
+    if ((await this.#headFile.save({ ...known, edges })) === 'saved') this.#isUnsaved = false;
   }
 
   /** `otherTree`: of the other head, needed when that is the larger one. */
@@ -266,43 +265,36 @@ export class Heads {
     const tree = otherTree ?? new Tree({ head: other.head, tiles, overlay: new Map() });
     const found = await contradiction(known, { ...other, tree }, asker);
     if (found === undefined) return;
-    throw await this.#declare({
+    const evidence: ForkEvidence = {
       database,
       atMs: clock.now(),
       source,
       known: known.note.toString('utf8'),
       other: other.note.toString('utf8'),
       ...found,
-    });
+    };
+    await this.#fork.declare(evidence);
+    throw forkedError(database, this.fork ?? evidence);
   }
 
-  async #declare(evidence: ForkEvidence): Promise<SumdbError> {
-    const { name, events } = this.#deps;
-    const isFirst = this.#fork === undefined;
-    this.#fork ??= evidence;
-    const saved = await this.#forkFile.swap(formatFork(evidence));
-    // Another process has found one too: its evidence stays, and is read at the next look.
-    if (isFirst) {
-      events.emit('forked', {
-        database: name,
-        source: evidence.source,
-        knownSize: sizeOf(evidence.known),
-        otherSize: sizeOf(evidence.other),
-      });
+  /** Rejects with SumdbError `unreachable` when the head lacks what was proven here before the known one was lost. */
+  async #assertLikeKept({ head }: SignedHead, tree: Tree, source: string, asker: SumdbAsker): Promise<void> {
+    const { name, store, events } = this.#deps;
+    const key = `${head.size} ${head.hash.toString('base64')}`;
+    if (!this.#unlike.has(key)) {
+      if (!(await lacksKept(tree, name, store, asker))) return;
+      this.#unlike.set(key, true);
+      const { message: reason } = unlikeKeptError(name);
+      events.emit('refused', { database: name, source, what: `head of ${head.size} records`, reason });
     }
-    if (saved === 'lost') this.#readAtMs = Math.min(this.#readAtMs, this.#deps.clock.monotonic() - rereadMs);
-    return forkedError(name, this.#fork);
+    throw unlikeKeptError(name);
   }
 
   #forget(): void {
     this.#known = undefined;
     this.#isUnsaved = false;
-    this.#unreadable = undefined;
+    this.#isTrustLost = false;
+    this.#unlike.clear();
     this.#deps.onForgotten();
   }
-}
-
-/** Of a note that was verified. */
-function sizeOf(note: string): number {
-  return Number(note.split('\n')[1]);
 }

@@ -1,10 +1,10 @@
 /** Asks the sources for their newest head, once for all who want it. */
-import { SharedWork } from '../lib/shared-work.ts';
 import type { Sources } from './ask.ts';
 import type { SignedHead } from './consistency.ts';
 import type { Heads } from './heads.ts';
 import { maxNoteBytes, type Verifier } from './log/note.ts';
 import { openTreeHead } from './log/tree-head.ts';
+import { SharedAsks } from './shared-asks.ts';
 import type { SumdbAsker } from './types.ts';
 
 export interface LatestDeps {
@@ -15,7 +15,7 @@ export interface LatestDeps {
 
 export class Latest {
   readonly #deps: LatestDeps;
-  #running: SharedWork<void> | undefined;
+  readonly #asks = new SharedAsks<void>();
 
   constructor(deps: LatestDeps) {
     this.#deps = deps;
@@ -23,17 +23,7 @@ export class Latest {
 
   /** The known head is then at least the one that a source gave. Rejects with SumdbError, or the signal's reason. */
   ask(asker: SumdbAsker): Promise<void> {
-    let work = this.#running;
-    if (work === undefined || work.cancelled) {
-      const started: SharedWork<void> = new SharedWork((signal, deadlineAtMs) =>
-        this.#fetch({ ...asker, signal, deadlineAtMs }).finally(() => {
-          if (this.#running === started) this.#running = undefined;
-        }),
-      );
-      work = started;
-      this.#running = started;
-    }
-    return work.join(asker.signal, asker.deadlineAtMs);
+    return this.#asks.join('latest', asker, (all) => this.#fetch(all));
   }
 
   async #fetch(asker: SumdbAsker): Promise<void> {

@@ -4,7 +4,6 @@
  */
 import type { LRUCache } from 'lru-cache';
 import type { EventBus } from '../lib/event-bus.ts';
-import { SharedWork } from '../lib/shared-work.ts';
 import type { Store } from '../store/store.ts';
 import { UpstreamError } from '../upstream/types.ts';
 import type { Sources } from './ask.ts';
@@ -19,6 +18,7 @@ import type { Verifier } from './log/note.ts';
 import { formatRecord, maxLookupBytes } from './log/record.ts';
 import { type Claimed, provenRecord, readClaim, recordMemory, type Wanted } from './records.ts';
 import type { Rest } from './rest.ts';
+import { SharedAsks } from './shared-asks.ts';
 import { type ProvenRecord, type SumdbAsker, SumdbError, type SumdbEvents } from './types.ts';
 
 export interface LookupsDeps {
@@ -43,7 +43,7 @@ export interface Found {
 export class Lookups {
   readonly #deps: LookupsDeps;
   readonly #records: LRUCache<string, ProvenRecord> = recordMemory();
-  readonly #running = new Map<string, SharedWork<Found>>();
+  readonly #asks = new SharedAsks<Found>();
   /** How often what was known has been forgotten. */
   #resets = 0;
 
@@ -58,7 +58,7 @@ export class Lookups {
 
   /** From disk, else from the sources, once for all who ask. Rejects with SumdbError, or the signal's reason. */
   find(wanted: Wanted, asker: SumdbAsker): Promise<Found> {
-    return this.#work(wanted, asker).join(asker.signal, asker.deadlineAtMs);
+    return this.#asks.join(wanted.operation, asker, (all) => this.#find(wanted, all));
   }
 
   /** From disk, without asking anybody. Rejects with SumdbError `offline`, or the signal's reason. */
@@ -74,25 +74,12 @@ export class Lookups {
     this.#records.clear();
   }
 
-  #work(wanted: Wanted, asker: SumdbAsker): SharedWork<Found> {
-    const { operation } = wanted;
-    const running = this.#running.get(operation);
-    if (running !== undefined && !running.cancelled) return running;
-    const started: SharedWork<Found> = new SharedWork((signal, deadlineAtMs) =>
-      this.#find(wanted, { ...asker, signal, deadlineAtMs }).finally(() => {
-        if (this.#running.get(operation) === started) this.#running.delete(operation);
-      }),
-    );
-    this.#running.set(operation, started);
-    return started;
-  }
-
   async #find(wanted: Wanted, asker: SumdbAsker): Promise<Found> {
     const kept = await this.#kept(wanted, asker);
     if (kept !== undefined) return kept;
     const { fork } = this.#deps.heads;
     if (fork !== undefined) throw forkedError(this.#deps.name, fork);
-    return this.#deps.rest.run(wanted.operation, () => this.#fetch(wanted, asker));
+    return this.#deps.rest.run(wanted.operation, asker, () => this.#fetch(wanted, asker));
   }
 
   /** What is on disk is a claim as good as any other: it must be proven under the known head. */
@@ -116,7 +103,7 @@ export class Lookups {
       if (error instanceof SumdbError) return undefined;
       if (!(error instanceof LogError)) throw error;
     }
-    events.emit('rotten', { database: this.#deps.name, what: operation });
+    events.emit('rotten', { database: this.#deps.name, what: operation, isTrustLost: false });
     return undefined;
   }
 

@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../lib/clock.ts';
 import { readBody } from '../upstream/read-body.ts';
 import { type Upstream, UpstreamError } from '../upstream/types.ts';
+import { urlPath } from './target.ts';
 
 /** How long an answer to `supported` counts, either way. */
 const rememberedMs = 10 * 60_000;
@@ -22,7 +23,7 @@ export class Offers {
   readonly #running = new Map<string, Promise<boolean>>();
 
   constructor(database: string, clock: Clock) {
-    this.#target = `/sumdb/${database.split('/').map(encodeURIComponent).join('/')}/supported`;
+    this.#target = `/sumdb/${urlPath(database)}/supported`;
     this.#clock = clock;
   }
 

@@ -11,7 +11,7 @@ import { createHttpUpstream } from '../upstream/http-upstream.ts';
 import { plainPlan } from '../upstream/plan.ts';
 import type { Upstream } from '../upstream/types.ts';
 import { Database, type DatabaseDeps } from './database.ts';
-import type { ProvenRecord, SumdbAsker, SumdbEvents } from './types.ts';
+import type { ProvenRecord, SumdbAsker, SumdbDatabase, SumdbEvents } from './types.ts';
 
 /** What several processes on one folder share. */
 export class MemoryStore {
@@ -31,6 +31,10 @@ export class MemoryStore {
     if (this.fails.keep !== undefined) throw this.fails.keep;
     this.files.set(operation, Buffer.from(body));
     return true;
+  }
+
+  async *keptLookups(): AsyncGenerator<string> {
+    for (const operation of this.files.keys()) if (operation.startsWith('lookup/')) yield operation;
   }
 
   async readSumdbState(_name: string, state: SumdbState): Promise<Buffer | undefined> {
@@ -121,7 +125,9 @@ export function openDatabase(log: Pick<SumdbLog, 'name' | 'verifierKey'>, option
   events.on('forked', ({ source, knownSize, otherSize }) =>
     told.push(`forked ${source} ${knownSize} ${otherSize}`),
   );
-  events.on('rotten', ({ what }) => told.push(`rotten ${what}`));
+  events.on('rotten', ({ what, isTrustLost }) =>
+    told.push(`rotten ${what}${isTrustLost ? ', trust lost' : ''}`),
+  );
   events.on('reset', ({ reason }) => told.push(`reset ${reason}`));
   const planOf = (upstreams: readonly Upstream[]) =>
     plainPlan({ upstreams, answerClass: 'meta', firstByteMs, lastHopeMs: 30_000 });
@@ -144,7 +150,7 @@ export function openDatabase(log: Pick<SumdbLog, 'name' | 'verifierKey'>, option
 }
 
 export function lookUp(
-  database: Database,
+  database: Pick<SumdbDatabase, 'lookup'>,
   { path, version }: { readonly path: string; readonly version: string },
   asker: Partial<SumdbAsker> = {},
 ): Promise<ProvenRecord> {

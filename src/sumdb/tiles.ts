@@ -4,16 +4,15 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { EventBus } from '../lib/event-bus.ts';
-import { SharedWork } from '../lib/shared-work.ts';
 import type { Store } from '../store/store.ts';
-import { UpstreamError } from '../upstream/types.ts';
 import type { Sources, Way } from './ask.ts';
 import { offlineError } from './failure-text.ts';
 import { hashBytes } from './log/hash.ts';
 import { LogError } from './log/log-error.ts';
-import { type Tile, type TileData, tileHash, tilePath } from './log/tile.ts';
-import { checkHeadTiles, headTiles } from './log/tile-reader.ts';
+import { assertTileData, type Tile, type TileData, tileHash, tilePath } from './log/tile.ts';
+import { checkFullTile, checkHeadTiles, headTiles } from './log/tile-reader.ts';
 import type { TreeHead } from './log/tree-head.ts';
+import { SharedAsks } from './shared-asks.ts';
 import { type SumdbAsker, SumdbError, type SumdbEvents } from './types.ts';
 
 /** Of every tile that is asked for here. */
@@ -56,7 +55,7 @@ export class Tiles {
     maxSize: memoryBytes,
     sizeCalculation: ({ data }) => data.length + 300,
   });
-  readonly #running = new Map<string, SharedWork<GotTile>>();
+  readonly #asks = new SharedAsks<GotTile>();
   #fetched = 0;
 
   constructor(deps: TilesDeps) {
@@ -82,11 +81,14 @@ export class Tiles {
       }
       return { data: inMemory.data, source: 'store' };
     }
+    const isKnownTree = overlay === undefined;
     const inOverlay = overlay?.get(path);
     if (inOverlay !== undefined) return { data: inOverlay, source: 'store' };
     const got = this.#mayAsk(asker)
-      ? await this.#share(path, expected, overlay === undefined, asker)
-      : await this.#kept(path, expected, overlay === undefined);
+      ? await this.#asks.join(`${path} ${expected.toString('base64')} ${isKnownTree}`, asker, (all) =>
+          this.#find(tile, expected, isKnownTree, all),
+        )
+      : await this.#kept(tile, expected, isKnownTree);
     if (got === undefined) throw offlineError(this.#deps.name, path);
     if (overlay !== undefined) {
       if (got.source !== 'store') overlay.set(path, got.data);
@@ -117,11 +119,6 @@ export class Tiles {
     if (!this.#mayAsk(asker)) throw offlineError(this.#deps.name, tilePath(tile));
     const { data, source } = await this.#partial(tile, asker);
     return { data, source: `upstream:${source}` };
-  }
-
-  /** Forgets what is in memory. */
-  clear(): void {
-    this.#memory.clear();
   }
 
   #mayAsk(asker: SumdbAsker): boolean {
@@ -188,8 +185,8 @@ export class Tiles {
         {
           operation: tilePath(wide),
           limitBytes,
-          judge(body, from) {
-            assertLength(body, wide, from);
+          judge(body) {
+            assertTileData({ tile: wide, data: body });
             const data = Buffer.from(body.subarray(0, tile.width * hashBytes));
             check(data);
             return data;
@@ -210,38 +207,18 @@ export class Tiles {
     }
   }
 
-  #share(path: string, expected: Buffer, isKnownTree: boolean, asker: SumdbAsker): Promise<GotTile> {
-    const key = `${path} ${expected.toString('base64')} ${isKnownTree}`;
-    let work = this.#running.get(key);
-    if (work === undefined || work.cancelled) {
-      const started = new SharedWork((signal, deadlineAtMs) =>
-        this.#find(path, expected, isKnownTree, { ...asker, signal, deadlineAtMs }).finally(() => {
-          if (this.#running.get(key) === started) this.#running.delete(key);
-        }),
-      );
-      work = started;
-      this.#running.set(key, started);
-    }
-    return work.join(asker.signal, asker.deadlineAtMs);
-  }
-
-  async #find(path: string, expected: Buffer, isKnownTree: boolean, asker: SumdbAsker): Promise<GotTile> {
-    const kept = await this.#kept(path, expected, isKnownTree);
+  async #find(tile: Tile, expected: Buffer, isKnownTree: boolean, asker: SumdbAsker): Promise<GotTile> {
+    const kept = await this.#kept(tile, expected, isKnownTree);
     if (kept !== undefined) return kept;
     const { value, source } = await existing(
       this.#deps.sources.ask(
         {
-          operation: path,
+          operation: tilePath(tile),
           limitBytes,
-          judge(body, from) {
-            if (body.length !== fullWidth * hashBytes) throw wrongLength(body, fullWidth, from);
+          judge(body) {
+            checkFullTile({ tile, data: body }, expected);
             // A copy: what was read is a part of a larger buffer.
-            if (tileHash(body).equals(expected)) return Buffer.from(body);
-            throw new UpstreamError(
-              from,
-              'refused',
-              'the tile is not the one that the signed tree has there',
-            );
+            return Buffer.from(body);
           },
         },
         asker,
@@ -252,15 +229,19 @@ export class Tiles {
   }
 
   /** From disk, if it is what it should be. Only of the known tree it can be told that the disk is wrong. */
-  async #kept(path: string, expected: Buffer, isKnownTree: boolean): Promise<GotTile | undefined> {
+  async #kept(tile: Tile, expected: Buffer, isKnownTree: boolean): Promise<GotTile | undefined> {
     const { name, store, events } = this.#deps;
+    const path = tilePath(tile);
     const kept = await store.keptSumdb(name, path).catch(() => undefined);
     if (kept === undefined) return undefined;
     const data = kept.body;
-    if (data.length === fullWidth * hashBytes && tileHash(data).equals(expected))
+    try {
+      checkFullTile({ tile, data }, expected);
       return { data, source: 'store' };
-    if (isKnownTree) events.emit('rotten', { database: name, what: path });
-    return undefined;
+    } catch {
+      if (isKnownTree) events.emit('rotten', { database: name, what: path, isTrustLost: false });
+      return undefined;
+    }
   }
 
   async #keep(path: string, entry: InMemory): Promise<void> {
@@ -268,18 +249,6 @@ export class Tiles {
     // What the disk does not take is tried again when it is needed next.
     entry.isKept = await store.keepSumdb(name, path, entry.data).catch(() => false);
   }
-}
-
-function assertLength(body: Buffer, { width }: Tile, source: string): void {
-  if (body.length !== width * hashBytes) throw wrongLength(body, width, source);
-}
-
-function wrongLength(body: Buffer, width: number, source: string): UpstreamError {
-  return new UpstreamError(
-    source,
-    'refused',
-    `a tile of ${body.length} bytes instead of ${width * hashBytes}`,
-  );
 }
 
 /** A signed tree has the tile: that nobody who was asked has it is no absence. */

@@ -1,18 +1,19 @@
 /** The log's tree under one signed head: hashes and tiles of it, each proven on the way from the head down. */
-import { SharedWork } from '../lib/shared-work.ts';
 import { hashBytes } from './log/hash.ts';
-import { treeHashFrom } from './log/proof.ts';
+import { proveTree, type ReadHashes, treeHashFrom } from './log/proof.ts';
 import { storedHashIndex } from './log/stored-index.ts';
-import { hashFromTile, type Tile, type TileData, tileForIndex, tileParent, tilePath } from './log/tile.ts';
-import { expectedTileHash, pathTiles } from './log/tile-reader.ts';
+import { hashFromTile, type Tile, type TileData, tileParent, tilePath } from './log/tile.ts';
+import { provenHolder } from './log/tile-reader.ts';
 import type { TreeHead } from './log/tree-head.ts';
+import { SharedAsks } from './shared-asks.ts';
 import { type GotTile, type Overlay, type Tiles, tileHeight } from './tiles.ts';
-import { type SumdbAsker, SumdbError } from './types.ts';
+import type { SumdbAsker } from './types.ts';
 
 /** Head tiles that were checked against their head, by path. */
 export type Edges = ReadonlyMap<string, TileData>;
 
-type ProvenTile = TileData & { readonly source: string };
+/** `source`: where its bytes came from just now; undefined for head tiles. */
+type HeldTile = TileData & { readonly source?: string };
 
 export interface TreeOptions {
   readonly head: TreeHead;
@@ -28,7 +29,7 @@ export class Tree {
   readonly #tiles: Tiles;
   readonly #overlay: Overlay | undefined;
   #edges: Edges | undefined;
-  #edgesWork: SharedWork<Edges> | undefined;
+  readonly #edgesAsks = new SharedAsks<Edges>();
 
   constructor({ head, tiles, edges, overlay }: TreeOptions) {
     this.head = head;
@@ -49,20 +50,9 @@ export class Tree {
   /** Rejects with SumdbError, or the reason of the asker's signal; so do all below. */
   async edges(asker: SumdbAsker): Promise<Edges> {
     if (this.#edges !== undefined) return this.#edges;
-    let work = asker.storedOnly === true ? undefined : this.#edgesWork;
-    if (work === undefined || work.cancelled) {
-      work = new SharedWork(async (signal, deadlineAtMs) => {
-        const got = await this.#tiles.ofHead(this.head, { ...asker, signal, deadlineAtMs });
-        this.#edges = new Map(got.map(({ tile, data }) => [tilePath(tile), { tile, data }]));
-        return this.#edges;
-      });
-      if (asker.storedOnly !== true) this.#edgesWork = work;
-    }
-    try {
-      return await work.join(asker.signal, asker.deadlineAtMs);
-    } finally {
-      if (this.#edgesWork === work) this.#edgesWork = undefined;
-    }
+    // Who wants only what is kept must not be given what others ask for.
+    if (asker.storedOnly === true) return this.#getEdges(asker);
+    return this.#edgesAsks.join('', asker, (all) => this.#getEdges(all));
   }
 
   /** The hash of record `id`, which must be in the tree. */
@@ -72,20 +62,14 @@ export class Tree {
     return hashFromTile(tile, data, index);
   }
 
-  /** What the hash of the tree of the first `size` records must be by this one, and the hashes that make it. */
-  async hashOf(size: number, asker: SumdbAsker): Promise<{ hash: Buffer; proof: readonly Buffer[] }> {
-    const proof: Buffer[] = [];
-    const hash = await treeHashFrom(size, async (indexes) => {
-      const hashes = await Promise.all(
-        indexes.map(async (index) => {
-          const { tile, data } = await this.#holder(index, asker);
-          return hashFromTile(tile, data, index);
-        }),
-      );
-      proof.push(...hashes);
-      return hashes;
-    });
-    return { hash, proof };
+  /** What the hash of the tree of the first `size` records must be by this one. */
+  hashOf(size: number, asker: SumdbAsker): Promise<Buffer> {
+    return treeHashFrom(size, this.#reader(asker));
+  }
+
+  /** The proof of RFC 6962 that this tree begins with the tree of its first `size` records, of which there is one at least. */
+  proofOf(size: number, asker: SumdbAsker): Promise<readonly Buffer[]> {
+    return proveTree(this.size, size, this.#reader(asker));
   }
 
   /** The first `width` hashes of a tile; undefined when the tree has not so many there. */
@@ -96,25 +80,35 @@ export class Tree {
     const whole = tileParent({ height: tileHeight, level, n, width }, 0, this.size);
     if (whole === undefined || whole.width < width) return undefined;
     const { data, source } = await this.#holder(firstIndexOf(whole), asker);
-    return { data: data.subarray(0, width * hashBytes), source };
+    return { data: data.subarray(0, width * hashBytes), source: source ?? 'store' };
   }
 
-  async #holder(index: number, asker: SumdbAsker): Promise<ProvenTile> {
-    const edges = await this.edges(asker);
-    let parent: ProvenTile | undefined;
-    for (const tile of pathTiles(this.head, tileHeight, index)) {
-      const above = parent ?? this.#edgeOf(edges, tileParent(tile, 1, this.size));
-      const got = await this.#tiles.full(tile, expectedTileHash(above, tile), asker, this.#overlay);
-      parent = { tile, ...got };
-    }
-    return parent ?? this.#edgeOf(edges, tileParent(tileForIndex(tileHeight, index), 0, this.size));
+  async #getEdges(asker: SumdbAsker): Promise<Edges> {
+    const got = await this.#tiles.ofHead(this.head, asker);
+    this.#edges = new Map(got.map(({ tile, data }) => [tilePath(tile), { tile, data }]));
+    return this.#edges;
   }
 
-  #edgeOf(edges: Edges, tile: Tile | undefined): ProvenTile {
-    const edge = tile === undefined ? undefined : edges.get(tilePath(tile));
-    if (edge === undefined)
-      throw new SumdbError('refused', `the tree of ${this.size} records has no such tile`);
-    return { ...edge, source: 'store' };
+  #reader(asker: SumdbAsker): ReadHashes {
+    return (indexes) =>
+      Promise.all(
+        indexes.map(async (index) => {
+          const { tile, data } = await this.#holder(index, asker);
+          return hashFromTile(tile, data, index);
+        }),
+      );
+  }
+
+  async #holder(index: number, asker: SumdbAsker): Promise<HeldTile> {
+    return provenHolder<HeldTile>({
+      head: this.head,
+      height: tileHeight,
+      index,
+      edges: await this.edges(asker),
+      full: async (tile, expected) => {
+        return { tile, ...(await this.#tiles.full(tile, expected, asker, this.#overlay)) };
+      },
+    });
   }
 }
 

@@ -72,8 +72,11 @@ export interface SumdbEvents {
   refused: { database: string; source: string; what: string; reason: string };
   /** Two signed heads contradict each other. */
   forked: { database: string; source: string; knownSize: number; otherSize: number };
-  /** What is kept on disk failed its verification and is fetched anew. */
-  rotten: { database: string; what: string };
+  /**
+   * What is kept on disk failed its verification and is fetched anew. `isTrustLost`: it was the known head and its copy,
+   * so nothing signed says any more what the log was; the next head is compared with the kept records only.
+   */
+  rotten: { database: string; what: string; isTrustLost: boolean };
   /** An operator forgot the known head and the evidence of a fork. */
   reset: { database: string; reason: string };
 }
@@ -125,7 +128,10 @@ export interface ForkEvidence {
   readonly known: string;
   /** The note that contradicts it. */
   readonly other: string;
-  /** Base64 hashes of the larger tree from which the smaller one's hash follows differently. */
+  /**
+   * Base64 hashes: the proof of RFC 6962 (section 2.1.2) that the larger head's tree begins with the tree that has
+   * `computedHash`. Empty for two heads of one size, and where not all of its tiles could be had.
+   */
   readonly proof: readonly string[];
   /** Base64: what the smaller tree's hash would be by the larger tree. */
   readonly computedHash: string;

@@ -73,6 +73,15 @@ export function logProofs({ sumdb, checksums }: ProofSources, log: Logger): () =
     checksums.on('contradiction', ({ key, ...facts }) => {
       log.error({ ...asked(key), ...facts }, 'an imported go.sum contradicts the checksum database');
     }),
+    checksums.on('linesUnread', (facts) => {
+      log.error(facts, 'the trusted go.sum lines cannot be read: nothing is proven until they are');
+    }),
+    checksums.on('linesDamaged', (facts) => {
+      log.warn(
+        facts,
+        'trusted go.sum lines are damaged and hold for nothing; mend or remove them in the file',
+      );
+    }),
   ];
   return () => {
     for (const unsubscribe of unsubscribes) unsubscribe();
@@ -91,6 +100,9 @@ export function logScrub(scrub: EventBus<ScrubEvents>, log: Logger): () => void 
     scrub.on('healed', ({ key, source }) => log.warn({ ...asked(key), source }, 'a good copy was found')),
     scrub.on('quarantined', ({ key, id, reason }) => {
       log.error({ ...asked(key), id, reason }, 'no good copy was found');
+    }),
+    scrub.on('stuck', ({ key, reason }) => {
+      log.error({ ...asked(key), reason }, 'a bad stored file could not be taken out');
     }),
     scrub.on('unreadable', ({ key, reason }) => {
       log.error({ ...asked(key), reason }, 'a stored file could not be read');

@@ -110,12 +110,12 @@ const ingestEvents: Makers<IngestEvents, (typeof ingestTypes)[number]> = {
     message: `refused what ${source} sent as ${fileText(key)}: ${reason}`,
     data: { version: key.version, artifact: key.ext, reason },
   }),
-  mismatch: ({ key, source, cause, expectedH1, foundH1, expectedBy, sha256, quarantineId }) => ({
+  mismatch: ({ key, source, cause, reason, expectedH1, foundH1, sha256, quarantineId }) => ({
     kind: 'mismatch',
     severity: 'error',
     upstream: source,
     module: key.path,
-    message: `${source} sent other content as ${fileText(key)} than ${expectedBy ?? 'expected'}: ${foundH1 ?? 'unknown'} instead of ${expectedH1 ?? 'unknown'}${quarantineId === undefined ? '' : `; quarantined as ${quarantineId}`}`,
+    message: `${source} sent other content as ${fileText(key)} than it should be: ${reason}${quarantineId === undefined ? '' : `; quarantined as ${quarantineId}`}`,
     data: {
       version: key.version,
       artifact: key.ext,

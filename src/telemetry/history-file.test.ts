@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { appendFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../lib/fake-clock.ts';
 import { eventFilesIn, eventFilesMark, readEvents } from './history-file.ts';
@@ -50,14 +50,18 @@ describe('the files of the history', () => {
     const lock = `${eventFilesIn(dataDir).current}.lock`;
     writeFileSync(lock, '');
     const clock = new FakeClock();
-    const longAgo = clock.now() / 1000 - 60;
-    utimesSync(lock, longAgo, longAgo);
     const history = historyIn(dataDir, 'a', clock);
-    // The first finds the lock and removes it, the second turns over.
-    for (const message of ['one', 'two']) {
-      history.note(stateEvent({ message }));
-      await history.flush();
-    }
+    history.note(stateEvent({ message: 'one' }));
+    await history.flush();
+    // The lock is the same after five seconds.
+    await clock.advance(5_000);
+    history.note(stateEvent({ message: 'two' }));
+    let isDone = false;
+    const flushed = history.flush().finally(() => {
+      isDone = true;
+    });
+    while (!isDone) await clock.advance(50);
+    await flushed;
     expect(textOf(dataDir, 'before')).toContain('"one"');
     expect(textOf(dataDir)).toContain('"two"');
   });

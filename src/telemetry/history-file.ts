@@ -3,15 +3,14 @@
  * before it. Several processes append, each batch by one write in append mode, so that lines do not mix. A reader
  * takes what it can read: torn and foreign lines are passed over, what was written twice is taken once.
  */
-import { open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { open, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Clock } from '../lib/clock.ts';
 import { errnoOf } from '../lib/errors.ts';
+import { LockFile } from '../lib/lock-file.ts';
 import { type EventFilter, type HistoryEvent, parseEventLine, selectEvents } from './history-types.ts';
 
 const maxBytes = 1024 * 1024;
-
-/** A process that died while it turned the file over must not stop that for ever. */
-const staleLockMs = 10_000;
 
 export interface EventFiles {
   readonly current: string;
@@ -23,21 +22,44 @@ export function eventFilesIn(dataDir: string): EventFiles {
   return { current: join(meta, 'events.jsonl'), before: join(meta, 'events.1.jsonl') };
 }
 
-/**
- * Appends whole lines. `nowMs`: wall clock. Rejects with the system's error; a part may have been written then, so
- * the same lines may be appended again.
- */
-export async function appendLines(files: EventFiles, lines: string, nowMs: number): Promise<void> {
-  await turnOver(files, nowMs);
-  const handle = await open(files.current, 'a+');
-  try {
-    const { size } = await handle.stat();
-    // Whoever wrote last may have been cut off in the middle of a line.
-    const bytes = Buffer.from((await endsLine(handle, size)) ? lines : `\n${lines}`);
-    const { bytesWritten } = await handle.write(bytes);
-    if (bytesWritten < bytes.length) throw new Error('only a part could be written');
-  } finally {
-    await handle.close();
+/** Appends to the files of one data folder. */
+export class EventWriter {
+  readonly #files: EventFiles;
+  readonly #lock: LockFile;
+
+  constructor(dataDir: string, clock: Clock) {
+    this.#files = eventFilesIn(dataDir);
+    this.#lock = new LockFile(`${this.#files.current}.lock`, clock);
+  }
+
+  /**
+   * Appends whole lines. Rejects with the system's error, or ModferryError `lock_lost`; a part may have been written
+   * then, so the same lines may be appended again.
+   */
+  async append(lines: string): Promise<void> {
+    await this.#turnOver();
+    const handle = await open(this.#files.current, 'a+');
+    try {
+      const { size } = await handle.stat();
+      // Whoever wrote last may have been cut off in the middle of a line.
+      const bytes = Buffer.from((await endsLine(handle, size)) ? lines : `\n${lines}`);
+      const { bytesWritten } = await handle.write(bytes);
+      if (bytesWritten < bytes.length) throw new Error('only a part could be written');
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** Moves a long file away. Only one process does; the others go on appending to whichever is there. */
+  async #turnOver(): Promise<void> {
+    const { current, before } = this.#files;
+    if (!(await isLong(current))) return;
+    await this.#lock.runIfFree(async (held) => {
+      // Somebody else may have done it before the lock was ours.
+      if (!(await isLong(current))) return;
+      await held.check();
+      await rename(current, before);
+    });
   }
 }
 
@@ -71,26 +93,6 @@ async function endsLine(handle: Awaited<ReturnType<typeof open>>, size: number):
   if (size === 0) return true;
   const { buffer, bytesRead } = await handle.read(Buffer.alloc(1), 0, 1, size - 1);
   return bytesRead === 0 || buffer.toString('latin1') === '\n';
-}
-
-/** Moves a long file away. Only one process does; the others go on appending to whichever is there. */
-async function turnOver({ current, before }: EventFiles, nowMs: number): Promise<void> {
-  if (!(await isLong(current))) return;
-  const lock = `${current}.lock`;
-  try {
-    await (await open(lock, 'wx')).close();
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error;
-    const held = await stat(lock).catch(() => undefined);
-    if (held !== undefined && nowMs - held.mtimeMs > staleLockMs) await unlink(lock).catch(() => {});
-    return;
-  }
-  try {
-    // Somebody else may have done it before the lock was ours.
-    if (await isLong(current)) await rename(current, before);
-  } finally {
-    await unlink(lock).catch(() => {});
-  }
 }
 
 async function isLong(path: string): Promise<boolean> {

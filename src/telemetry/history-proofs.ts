@@ -33,12 +33,14 @@ export function keepProofHistory(
         data: { database, what, reason },
       }),
     ),
-    sumdb.on('rotten', ({ database, what }) =>
+    sumdb.on('rotten', ({ database, what, isTrustLost }) =>
       history.note({
         kind: 'rotten',
-        severity: 'warning',
-        message: `${what} of ${database} was no longer what had been proven on this disk; it is fetched anew`,
-        data: { database, what },
+        severity: isTrustLost ? 'critical' : 'warning',
+        message: isTrustLost
+          ? `the ${what} that was known of ${database} and its copy cannot be read on this disk: the next one is taken if it has the records that are kept; check the disk, and compare modferry sumdb show ${database} with another machine`
+          : `${what} of ${database} was no longer what had been proven on this disk; it is fetched anew`,
+        data: { database, what, isTrustLost },
       }),
     ),
     sumdb.on('reset', ({ database, reason }) =>
@@ -56,6 +58,22 @@ export function keepProofHistory(
         module: key.path,
         message: `the imported go.sum ${label} says ${trustedH1} of ${key.path}@${key.version}.${key.ext}, ${database} says ${databaseH1}: the database is believed`,
         data: { version: key.version, artifact: key.ext, label, trustedH1, database, databaseH1 },
+      }),
+    ),
+    checksums.on('linesUnread', ({ reason }) =>
+      history.note({
+        kind: 'proof',
+        severity: 'error',
+        message: `the trusted go.sum lines cannot be read, so nothing is proven until they are: ${reason}`,
+        data: { reason },
+      }),
+    ),
+    checksums.on('linesDamaged', ({ file, lines }) =>
+      history.note({
+        kind: 'proof',
+        severity: 'warning',
+        message: `${lines === 1 ? '1 line' : `${lines} lines`} of ${file} cannot be understood and hold for nothing; mend or remove them there`,
+        data: { file, lines },
       }),
     ),
   ];

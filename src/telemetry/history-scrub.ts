@@ -1,6 +1,5 @@
 /** What the scrub and the proving afterwards tell, as events of the history. */
 import type { ArtifactKey } from '../gomod/types.ts';
-import { formatByteSize } from '../lib/byte-size.ts';
 import type { EventBus } from '../lib/event-bus.ts';
 import type { ScrubCounts, ScrubEvents } from '../scrub/types.ts';
 import type { History } from './history.ts';
@@ -60,6 +59,15 @@ export function keepScrubHistory(history: Pick<History, 'note'>, scrub: EventBus
         data: { version: key.version, artifact: key.ext, id },
       }),
     ),
+    scrub.on('stuck', ({ key, reason }) =>
+      history.note({
+        kind: 'disk',
+        severity: 'error',
+        module: key.path,
+        message: `${fileText(key)} is not what it should be and could not be taken out: ${reason}`,
+        data: { version: key.version, artifact: key.ext },
+      }),
+    ),
     scrub.on('unreadable', ({ key, reason }) =>
       history.note({
         kind: 'disk',
@@ -87,7 +95,7 @@ export function keepScrubHistory(history: Pick<History, 'note'>, scrub: EventBus
 function countsText(counts: ScrubCounts): string {
   const { artifacts, bytes, rotten, mismatched, healed, quarantined, unreadable } = counts;
   const trouble = rotten + mismatched + unreadable;
-  const head = `${artifacts} artifacts, ${formatByteSize(bytes)}`;
+  const head = `${artifacts} artifacts, ${Math.ceil(bytes / 1024 ** 2)} MiB`;
   if (trouble === 0) return `${head}, nothing wrong`;
   return `${head}, ${rotten} rotten, ${mismatched} other than proven, ${unreadable} unreadable; ${healed} healed, ${quarantined} quarantined`;
 }

@@ -3,7 +3,7 @@
  * folder (`history-file.ts`). A disk that takes nothing costs events, never requests.
  */
 import type { Clock, Timer } from '../lib/clock.ts';
-import { appendLines, type EventFiles, eventFilesIn } from './history-file.ts';
+import { EventWriter } from './history-file.ts';
 import {
   boundedEvent,
   type EventFilter,
@@ -30,7 +30,7 @@ export interface HistoryOptions {
 
 export class History {
   readonly #clock: Clock;
-  readonly #files: EventFiles | undefined;
+  readonly #writer: EventWriter | undefined;
   readonly #instance: string;
   readonly #repeats: Repeats;
   /** Oldest first. */
@@ -44,7 +44,7 @@ export class History {
 
   constructor({ clock, dataDir, instance }: HistoryOptions) {
     this.#clock = clock;
-    this.#files = dataDir === undefined ? undefined : eventFilesIn(dataDir);
+    this.#writer = dataDir === undefined ? undefined : new EventWriter(dataDir, clock);
     this.#instance = instance;
     this.#repeats = new Repeats(clock, (event, count) => this.#add(event, count));
   }
@@ -69,8 +69,8 @@ export class History {
     this.#timer?.cancel();
     this.#timer = undefined;
     while (this.#writing !== undefined) await this.#writing;
-    if (this.#unwritten.length === 0 || this.#files === undefined) return;
-    this.#writing = this.#write(this.#files).finally(() => {
+    if (this.#unwritten.length === 0 || this.#writer === undefined) return;
+    this.#writing = this.#write(this.#writer).finally(() => {
       this.#writing = undefined;
     });
     await this.#writing;
@@ -95,7 +95,7 @@ export class History {
     };
     this.#kept.push(kept);
     if (this.#kept.length > maxKept) this.#kept.shift();
-    if (this.#files === undefined) return;
+    if (this.#writer === undefined) return;
     this.#unwritten.push(kept);
     if (this.#unwritten.length > maxKept) this.#unwritten.shift();
     this.#arm(flushWithinMs);
@@ -105,11 +105,11 @@ export class History {
     this.#timer ??= this.#clock.setTimeout(() => void this.flush(), inMs);
   }
 
-  async #write(files: EventFiles): Promise<void> {
+  async #write(writer: EventWriter): Promise<void> {
     const batch = this.#unwritten;
     this.#unwritten = [];
     try {
-      await appendLines(files, batch.map(eventLine).join(''), this.#clock.now());
+      await writer.append(batch.map(eventLine).join(''));
     } catch {
       this.#writeErrors += 1;
       this.#unwritten = [...batch, ...this.#unwritten].slice(-maxKept);

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { ModulePath, Version } from '../gomod/types.ts';
 import { EventBus } from '../lib/event-bus.ts';
 import { newHotCounters, type RequestEvents } from '../proxy/request-events.ts';
+import { noCounts } from '../scrub/types.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { type Line, linesOf, type MetricsFixture, metricsFixture, upstreamFigures } from './test-metrics.ts';
 
@@ -26,7 +27,7 @@ function request(changes: Partial<RequestEvents['request']> = {}): RequestEvents
 const key = { path: 'example.com/m' as ModulePath, version: 'v1.0.0' as Version, ext: 'zip' } as const;
 
 /** One of everything that is counted. */
-function tellAll({ requests, health, ingest, hot }: MetricsFixture): void {
+function tellAll({ requests, health, ingest, scrub, hot }: MetricsFixture): void {
   requests.emit('request', request());
   requests.emit('request', request({ aborted: true }));
   health.emit('attempt', { upstream: 'cn', answerClass: 'zip', code: 'ok', tookMs: 40 });
@@ -37,6 +38,21 @@ function tellAll({ requests, health, ingest, hot }: MetricsFixture): void {
   health.emit('switched', { route: 'public', from: 'cn', to: 'io', cause: '' });
   ingest.emit('takeOver', { key, from: 'cn', to: 'io', atByte: 1, how: 'resumed', cause: '' });
   ingest.emit('refused', { key, source: 'cn', reason: '' });
+  const trust = { unproven: 'off' } as const;
+  ingest.emit('published', { key, sizeBytes: 1, source: 'cn', byLookAhead: false, trust });
+  const suspect = {
+    key,
+    cause: 'mismatch',
+    source: 'cn',
+    reason: '',
+    sha256: '',
+    sizeBytes: 1,
+    atMs: 0,
+  } as const;
+  ingest.emit('mismatch', { ...suspect, quarantineId: undefined });
+  ingest.emit('healed', { key, from: ['cn'], source: 'io' });
+  scrub.emit('rotten', { key, reason: '', cause: 'rotten' });
+  scrub.emit('finished', { ...noCounts, tookMs: 1 });
   hot.info.requests += 10;
   hot.info.bytes += 1500;
 }
@@ -160,7 +176,8 @@ describe('the page of metrics', () => {
       const { newHotCounters } = await import('${url('../proxy/request-events.ts')}');
       const { createMetrics } = await import('${url('./metrics.ts')}');
       const bus = new EventBus();
-      const metrics = createMetrics({ requests: bus, health: bus, ingest: bus, hot: newHotCounters(),
+      const metrics = createMetrics({ requests: bus, health: bus, ingest: bus, scrub: bus, hot: newHotCounters(),
+        databases: () => [], now: () => 0,
         figures: () => [], space: async () => ({ freeBytes: 1, totalBytes: 2 }),
         service: () => ({ lookAhead: {} , mode: 'normal', version: 'x', nodeVersion: 'y', revision: 1, fills: 0,
           queued: 0, joins: 0, negatives: 0, eventWriteErrors: 0 }) });

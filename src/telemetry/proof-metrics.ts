@@ -29,8 +29,9 @@ export class ProofMetrics {
   readonly #names = new CappedNames(maxUpstreams);
   readonly #unsubscribes: readonly (() => void)[];
 
-  constructor({ ingest, scrub, databases, now }: ProofMetricsDeps) {
-    this.#databases = databases;
+  constructor(deps: ProofMetricsDeps) {
+    const { ingest, scrub } = deps;
+    this.#databases = () => deps.databases();
     this.#unsubscribes = [
       ingest.on('published', ({ key, trust }) => {
         const proof =
@@ -45,7 +46,7 @@ export class ProofMetrics {
         scrub.on(result, () => this.#scrubbed.add([result])),
       ),
       scrub.on('finished', () => {
-        this.#lastScrubMs = now();
+        this.#lastScrubMs = deps.now();
       }),
     ];
     this.families = this.#describe();

@@ -1,51 +1,22 @@
 /** Test help: metrics over made-up figures, and a reader of the text they write. */
 import { onTestFinished } from 'vitest';
-import type { HealthEvents, UpstreamFigures, WindowFigures } from '../health/types.ts';
+import { quietFigures } from '../health/test-figures.ts';
+import type { HealthEvents, UpstreamFigures } from '../health/types.ts';
 import type { IngestEvents } from '../ingest/types.ts';
 import { EventBus } from '../lib/event-bus.ts';
 import { type HotCounters, newHotCounters, type RequestEvents } from '../proxy/request-events.ts';
+import type { ScrubEvents } from '../scrub/types.ts';
 import { createMetrics, type Metrics, type MetricsDeps } from './metrics.ts';
 
-const emptyWindow: WindowFigures = {
-  answers: 0,
-  failures: 0,
-  successRate: undefined,
-  p50Ms: undefined,
-  p95Ms: undefined,
-  p99Ms: undefined,
-  bytesPerSecond: undefined,
-  bytes: 0,
-};
-
 export function upstreamFigures(name: string, changes: Partial<UpstreamFigures> = {}): UpstreamFigures {
-  return {
+  return quietFigures({
     name,
     url: `https://${name}`,
-    isPrivate: false,
-    level: 1,
-    weight: 100,
-    state: 'healthy',
-    sinceMs: 0,
-    cause: '',
-    score: 97,
-    stars: 5,
-    windows: { '5m': emptyWindow, '1h': emptyWindow, '24h': emptyWindow },
-    ttfbMs: { meta: undefined, zip: undefined },
-    jitterMs: undefined,
     inFlight: 2,
     queued: 1,
-    breaker: 'closed',
-    breakerUntilMs: undefined,
-    restUntilMs: undefined,
-    lastError: undefined,
-    lastProbe: undefined,
-    avoidedModules: 0,
-    isTakenOut: false,
-    isPinned: false,
     favouriteOf: ['public'],
-    isModferry: false,
     ...changes,
-  };
+  });
 }
 
 /** One line of the text. */
@@ -61,6 +32,7 @@ export interface MetricsFixture {
   readonly requests: EventBus<RequestEvents>;
   readonly health: EventBus<HealthEvents>;
   readonly ingest: EventBus<IngestEvents>;
+  readonly scrub: EventBus<ScrubEvents>;
   readonly hot: HotCounters;
   /** A scrape's values by series, e.g. `modferry_mode{mode="normal"}`. */
   readonly scrape: () => Promise<Map<string, Line>>;
@@ -71,6 +43,7 @@ export function metricsFixture(changes: Partial<MetricsDeps> = {}): MetricsFixtu
   const requests = new EventBus<RequestEvents>();
   const health = new EventBus<HealthEvents>();
   const ingest = new EventBus<IngestEvents>();
+  const scrub = new EventBus<ScrubEvents>();
   const hot = newHotCounters();
   const metrics = createMetrics({
     requests,
@@ -79,8 +52,17 @@ export function metricsFixture(changes: Partial<MetricsDeps> = {}): MetricsFixtu
     hot,
     figures: () => [upstreamFigures('cn'), upstreamFigures('io', { favouriteOf: [] })],
     space: () => Promise.resolve({ freeBytes: 40, totalBytes: 100 }),
-    databases: () => [],
-    scrub: new EventBus(),
+    databases: () => [
+      {
+        name: 'sum.test',
+        treeSize: 9,
+        isForked: false,
+        lookups: { kept: 3, fetched: 2, failed: 1 },
+        tilesFetched: 4,
+        refused: 5,
+      },
+    ],
+    scrub,
     now: () => 0,
     service: () => ({
       version: '0.1.0',
@@ -105,7 +87,15 @@ export function metricsFixture(changes: Partial<MetricsDeps> = {}): MetricsFixtu
     ...changes,
   });
   onTestFinished(() => metrics.close());
-  return { metrics, requests, health, ingest, hot, scrape: async () => linesOf((await metrics.text()).body) };
+  return {
+    metrics,
+    requests,
+    health,
+    ingest,
+    scrub,
+    hot,
+    scrape: async () => linesOf((await metrics.text()).body),
+  };
 }
 
 export function linesOf(text: string): Map<string, Line> {

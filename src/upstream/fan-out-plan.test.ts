@@ -1,6 +1,7 @@
 /** The fan-out follows its plan: whom it waits for, the reserve, repeats, the deadline. */
 import { describe, expect, it } from 'vitest';
 import type { Plan } from './plan.ts';
+import { plainAnswer } from './test-answers.ts';
 import { type FanOutScript, playFanOut as play } from './test-fan-out.ts';
 import { type Upstream, UpstreamError } from './types.ts';
 import { verdict } from './verdict.ts';
@@ -305,18 +306,12 @@ describe('fanOut, by its plan', () => {
       stopsOnError: false,
       fetch: async () => {
         await answer.promise;
-        return {
-          upstream: 'deaf',
+        return plainAnswer('deaf', {
           contentLength: undefined,
-          contentType: '',
-          etag: undefined,
-          lastModified: undefined,
-          firstByteMs: 1,
-          body: (async function* () {})(),
           cancel: () => {
             cancelled += 1;
           },
-        };
+        });
       },
       close: async () => {},
     };

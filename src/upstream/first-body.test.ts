@@ -8,10 +8,9 @@ import { failure } from './test-servers.ts';
 import { codes } from './test-walk.ts';
 import { Walk } from './walk.ts';
 
-function start(names: string, controller = new AbortController()) {
+function walkOver(names: string, { signal }: AbortController) {
   const upstreams = names.split('').map((name) => new BodyUpstream(name));
   const clock = new FakeClock();
-  const { signal } = controller;
   const walk = new Walk({
     plan: plainPlan({ upstreams, answerClass: 'meta', firstByteMs: 1_000, lastHopeMs: 60_000 }),
     target: '/example.com/m/@v/v1.0.0.info',
@@ -19,6 +18,12 @@ function start(names: string, controller = new AbortController()) {
     signal,
     clock,
   });
+  const [a, b] = upstreams as [BodyUpstream, BodyUpstream];
+  return { walk, signal, clock, a, b };
+}
+
+function start(names: string, controller = new AbortController()) {
+  const { walk, signal, clock, a, b } = walkOver(names, controller);
   const refused: string[] = [];
   const found = firstBody({
     walk,
@@ -33,7 +38,6 @@ function start(names: string, controller = new AbortController()) {
     onRefused: (source, reason) => refused.push(`${source}: ${reason}`),
   });
   found.catch(() => {});
-  const [a, b] = upstreams as [BodyUpstream, BodyUpstream];
   return { clock, walk, found, refused, a, b, controller };
 }
 
@@ -137,18 +141,9 @@ describe('firstBody', () => {
 
 describe('firstBody with a judge that takes its time', () => {
   function judging(names: string, isFinal?: (error: unknown) => boolean) {
-    const upstreams = names.split('').map((name) => new BodyUpstream(name));
-    const clock = new FakeClock();
     const controller = new AbortController();
-    const { signal } = controller;
+    const { walk, signal, clock, a, b } = walkOver(names, controller);
     const verdicts = new Map<string, PromiseWithResolvers<string>>();
-    const walk = new Walk({
-      plan: plainPlan({ upstreams, answerClass: 'meta', firstByteMs: 1_000, lastHopeMs: 60_000 }),
-      target: '/x',
-      answerClass: 'meta',
-      signal,
-      clock,
-    });
     const found = firstBody({
       walk,
       signal,
@@ -163,7 +158,6 @@ describe('firstBody with a judge that takes its time', () => {
       ...(isFinal === undefined ? {} : { isFinal }),
     });
     found.catch(() => {});
-    const [a, b] = upstreams as [BodyUpstream, BodyUpstream];
     return { clock, walk, found, a, b, controller, verdicts };
   }
 

@@ -10,7 +10,14 @@ import { Dispatchers } from '../outbound/dispatchers.ts';
 import { directRule, type ProxyRule } from '../outbound/proxy-rule.ts';
 import type { ClientCertificateFiles } from '../outbound/tls-files.ts';
 import { answerBody } from './answer-body.ts';
-import { evidenceHeaders, headerOf, isRedirect, quotableLine, redirectTarget, retryAfterOf } from './answer-head.ts';
+import {
+  evidenceHeaders,
+  headerOf,
+  isRedirect,
+  quotableLine,
+  redirectTarget,
+  retryAfterOf,
+} from './answer-head.ts';
 import { placeOf, rangeHeaders } from './answer-place.ts';
 import { abortError, classifyError } from './classify-error.ts';
 import { authorizationOf, type UpstreamAuth } from './credentials.ts';

@@ -1,4 +1,5 @@
 /** For tests: an upstream whose status lines and bodies come when the test says so. */
+import { fedAnswer } from './test-answers.ts';
 import { type Upstream, type UpstreamAnswer, UpstreamError, type UpstreamRequest } from './types.ts';
 
 export class BodyUpstream implements Upstream {
@@ -27,40 +28,9 @@ export class BodyUpstream implements Upstream {
 
   /** The status line of the last question. */
   answer(): this {
-    const waiting: string[] = [];
-    let wake = Promise.withResolvers<void>();
-    let isCancelled = false;
-    const dropped = (): UpstreamError => new UpstreamError(this.name, 'aborted', 'the body was dropped');
-    async function* read(): AsyncGenerator<Buffer, void, void> {
-      for (;;) {
-        if (isCancelled) throw dropped();
-        const next = waiting.shift();
-        if (next === undefined) {
-          await wake.promise;
-          wake = Promise.withResolvers();
-        } else if (next === 'end') return;
-        else yield Buffer.from(next);
-      }
-    }
-    this.#give = (...items) => {
-      waiting.push(...items);
-      wake.resolve();
-    };
-    this.#open?.resolve({
-      upstream: this.name,
-      contentLength: undefined,
-      contentType: '',
-      etag: undefined,
-      lastModified: undefined,
-      firstByteMs: 1,
-      body: read(),
-      cancel: () => {
-        if (!isCancelled) this.cancelled += 1;
-        isCancelled = true;
-        wake.resolve();
-      },
-      blame: (code, message) => this.blames.push(`${code}: ${message}`),
-    });
+    const { answer, give } = fedAnswer(this, {});
+    this.#give = give;
+    this.#open?.resolve(answer);
     return this;
   }
 

@@ -1,6 +1,7 @@
 /** For tests of the walk: upstreams that say what they are told, and a walk over them under a fake clock. */
 import { FakeClock } from '../lib/fake-clock.ts';
 import { type Plan, plainPlan } from './plan.ts';
+import { plainAnswer } from './test-answers.ts';
 import {
   type Upstream,
   type UpstreamAnswer,
@@ -54,19 +55,14 @@ export class Scripted implements Upstream {
       this.#open?.reject(new UpstreamError(this.name, reply, `says ${reply}`, details));
       return;
     }
-    this.#open?.resolve({
-      upstream: this.name,
-      contentLength: 0,
-      contentType: '',
-      etag: undefined,
-      lastModified: undefined,
-      firstByteMs: 1,
-      body: (async function* () {})(),
-      cancel: () => {
-        this.cancelled += 1;
-      },
-      blame: (code, message) => this.blames.push(`${code}: ${message}`),
-    });
+    this.#open?.resolve(
+      plainAnswer(this.name, {
+        cancel: () => {
+          this.cancelled += 1;
+        },
+        blame: (code, message) => this.blames.push(`${code}: ${message}`),
+      }),
+    );
   }
 
   async close(): Promise<void> {}

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../lib/fake-clock.ts';
+import { plainAnswer } from './test-answers.ts';
 import { planOver } from './test-walk.ts';
 import {
   type Upstream,
@@ -115,19 +116,12 @@ class Player implements Upstream {
   #answer(): UpstreamAnswer {
     this.answers += 1;
     let isCancelled = false;
-    return {
-      upstream: this.name,
-      contentLength: 0,
-      contentType: '',
-      etag: undefined,
-      lastModified: undefined,
-      firstByteMs: 1,
-      body: (async function* () {})(),
+    return plainAnswer(this.name, {
       cancel: () => {
         if (!isCancelled) this.cancelled += 1;
         isCancelled = true;
       },
-    };
+    });
   }
 
   async close(): Promise<void> {}

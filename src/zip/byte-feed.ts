@@ -4,6 +4,8 @@
  */
 export class ByteFeed {
   #chunk: Buffer = Buffer.alloc(0);
+  /** Memory of ours that the chunk lies in, when it was joined from two. */
+  #joined: ArrayBuffer | undefined;
   #positionBytes = 0;
   #isEnded = false;
   #isClosed = false;
@@ -52,6 +54,9 @@ export class ByteFeed {
   /** Waits until something is available; false at the end of the stream. */
   async wait(): Promise<boolean> {
     while (this.#chunk.length === 0) {
+      // Left to the collector, such memory piles up: one chunk more for each that comes.
+      this.#joined?.transfer(0);
+      this.#joined = undefined;
       const release = this.#wakeProducer;
       this.#wakeProducer = undefined;
       release?.();
@@ -77,9 +82,18 @@ export class ByteFeed {
       this.#chunk = rest;
       if (length === count || !(await this.wait())) {
         const found = gathered.subarray(0, length);
-        this.#chunk = this.#chunk.length === 0 ? found : Buffer.concat([found, this.#chunk]);
+        this.#chunk = this.#chunk.length === 0 ? found : this.#join(found, this.#chunk);
         return this.#chunk.subarray(0, length);
       }
     }
+  }
+
+  #join(head: Buffer, tail: Buffer): Buffer {
+    const memory = new ArrayBuffer(head.length + tail.length);
+    const joined = Buffer.from(memory);
+    head.copy(joined);
+    tail.copy(joined, head.length);
+    this.#joined = memory;
+    return joined;
   }
 }

@@ -5,7 +5,8 @@
  */
 import { hash } from 'node:crypto';
 
-import { filePathFault, foldName } from './file-path.ts';
+import { pathFault } from '../gomod/path-element.ts';
+import { foldName } from './fold-name.ts';
 import type { ZipLimits, ZipTarget } from './zip-types.ts';
 import { defaultZipLimits, quoteName, ZipError } from './zip-types.ts';
 
@@ -42,7 +43,7 @@ export class ModuleTree {
     if (relative === '') return relative;
     const isDirectory = relative.endsWith('/');
     const path = isDirectory ? relative.slice(0, -1) : relative;
-    const fault = filePathFault(path);
+    const fault = pathFault(path, 'file');
     if (fault !== undefined) {
       throw new ZipError('bad_name', `Entry ${quoteName(name)} has a name Go refuses: ${fault}.`);
     }

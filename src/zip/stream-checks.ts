@@ -15,9 +15,9 @@ import { defaultZipLimits } from './zip-types.ts';
 export interface StreamChecksOptions {
   /** Streams at once; what is opened beyond them gives up at once. Default 16. */
   readonly maxStreams?: number | undefined;
-  /** Bytes of one stream that the thread may have before it. Default 4 MiB. */
+  /** Bytes of one stream that the thread may have before it. Default 2 MiB. */
   readonly streamBytes?: number | undefined;
-  /** The same for all streams together. Default 32 MiB. */
+  /** The same for all streams together. Default 16 MiB. */
   readonly totalBytes?: number | undefined;
   /** Another thread body, for tests. */
   readonly workerUrl?: URL | undefined;
@@ -52,8 +52,8 @@ export class StreamChecks {
 
   constructor(options: StreamChecksOptions = {}) {
     this.#maxStreams = options.maxStreams ?? 16;
-    this.#streamBlocks = Math.floor((options.streamBytes ?? 4 * mebibyte) / blockBytes);
-    this.#totalBlocks = Math.floor((options.totalBytes ?? 32 * mebibyte) / blockBytes);
+    this.#streamBlocks = Math.floor((options.streamBytes ?? 2 * mebibyte) / blockBytes);
+    this.#totalBlocks = Math.floor((options.totalBytes ?? 16 * mebibyte) / blockBytes);
     this.#workerUrl = options.workerUrl ?? new URL('./stream-worker.ts', import.meta.url);
   }
 

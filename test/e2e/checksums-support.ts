@@ -20,7 +20,7 @@ export function proving({ verifierKey, url }: Pick<SumdbLog, 'verifierKey' | 'ur
 }
 
 /** A modferry for this test alone that proves by the log. */
-export function provingModferry(
+function provingModferry(
   log: Pick<SumdbLog, 'verifierKey' | 'url'>,
   options: ModferryFor = {},
 ): Promise<ModferryProcess> {

@@ -10,6 +10,7 @@ import { ask, eventually, expectCleanStore, withDefaults } from '../e2e/support.
 import { fakeModule } from '../kit/fake-module.ts';
 import { startFakeUpstream } from '../kit/fake-upstream.ts';
 import { startModferry } from '../kit/modferry-process.ts';
+import { hashesOf } from '../kit/module-hashes.ts';
 import { type Lie, startSumdbLog } from '../kit/sumdb-log.ts';
 import { SHARED_TILE_SIZE } from '../kit/sumdb-log-lies.ts';
 import { zipWithOneFileChanged } from '../kit/zip-variants.ts';
@@ -17,9 +18,8 @@ import { zipWithOneFileChanged } from '../kit/zip-variants.ts';
 const good = fakeModule({ path: 'example.com/lib' });
 /** What a mirror would send that is in league with the liar. */
 const evil = { ...good, zip: zipWithOneFileChanged(good) };
+const { zipH1 } = hashesOf(evil);
 const neighbour = fakeModule({ path: 'example.com/neighbour' });
-/** The evil zip's hash is what the liar says. */
-const zipH1 = fakeModule({ path: 'example.com/x' }).zipH1;
 
 const lies: readonly [name: string, lie: Lie, cause: RegExp][] = [
   ['a wrong hash', { kind: 'wrong_hash', zipH1 }, /not the one in the log/],
@@ -72,25 +72,41 @@ async function publishedFiles(dataDir: string): Promise<string[]> {
 }
 
 describe('a mirror that lies in place of the checksum database', () => {
-  it.concurrent.each(lies)('%s: nothing is published until the database itself is there', async (_, lie, cause) => {
-    await using world = await liarInFront(lie);
-    const { proxy, honest } = world;
-    const [zip, mod] = await Promise.all([get(proxy, good, 'zip'), get(proxy, good, 'mod')]);
-    for (const answer of [zip, mod]) {
-      expect(answer).toMatchObject({ status: 503, complete: true });
-      expect(answer.headers['retry-after']).toMatch(/^\d+$/);
-      expect(answer.text).toContain('sum.test.example');
-      expect(answer.text).toContain('example.com/lib@v1.0.0');
-    }
-    expect(`${zip.text}${mod.text}`).toMatch(cause);
-    expect(await publishedFiles(proxy.dataDir)).toEqual([]);
+  it.concurrent.each(lies)(
+    '%s: nothing is published, and the client hears the cause',
+    async (_, lie, cause) => {
+      await using world = await liarInFront(lie);
+      const { proxy } = world;
+      const [zip, mod] = await Promise.all([get(proxy, good, 'zip'), get(proxy, good, 'mod')]);
+      for (const answer of [zip, mod]) {
+        expect(answer).toMatchObject({ status: 503, complete: true });
+        expect(answer.headers['retry-after']).toMatch(/^\d+$/);
+        expect(answer.text).toContain('sum.test.example');
+        expect(answer.text).toContain('example.com/lib@v1.0.0');
+      }
+      expect(`${zip.text}${mod.text}`).toMatch(cause);
+      expect(await publishedFiles(proxy.dataDir)).toEqual([]);
+      expect((await ask(proxy.url, '/readyz')).status).toBe(200);
+    },
+  );
 
-    await honest.server.listenAgain();
-    const served = await eventually(() => get(proxy, good, 'zip'), ({ status }) => status === 200, 15_000);
-    expect(served.body.equals(good.zip)).toBe(true);
-    expect(served.headers['x-modferry-proof']).toBe('sumdb sum.test.example 300 768');
-    expect(await get(proxy, good, 'mod')).toMatchObject({ status: 200, body: good.mod });
-  });
+  it.concurrent.each(lies.filter((_, index) => index % 8 === 0))(
+    '%s: the truth is served soon after the database itself is there',
+    async (_, lie) => {
+      await using world = await liarInFront(lie);
+      const { proxy, honest } = world;
+      expect(await get(proxy, good, 'zip')).toMatchObject({ status: 503 });
+      await honest.server.listenAgain();
+      const served = await eventually(
+        () => get(proxy, good, 'zip'),
+        ({ status }) => status === 200,
+        15_000,
+      );
+      expect(served.body.equals(good.zip)).toBe(true);
+      expect(served.headers['x-modferry-proof']).toBe('sumdb sum.test.example 300 768');
+      expect(await get(proxy, good, 'mod')).toMatchObject({ status: 200, body: good.mod });
+    },
+  );
 
   it('is passed over in the same request when the database itself is there', async () => {
     await using world = await liarInFront({ kind: 'wrong_hash', zipH1 });
@@ -102,19 +118,15 @@ describe('a mirror that lies in place of the checksum database', () => {
     await expectCleanStore(world.proxy.dataDir);
   });
 
-  it('cannot have a zip accepted that it has made up the hash for', async () => {
-    await using world = await liarInFront({ kind: 'wrong_hash', zipH1: evil.zip.toString('latin1', 0, 0) });
-    const { proxy, liar, source } = world;
-    source.add(evil);
-    const { hashesOf } = await import('../kit/module-hashes.ts');
-    for (const kind of ['wrong_hash', 'line_in_note', 'forged_shared_tiles'] as const) {
-      liar.lie({ kind, zipH1: hashesOf(evil).zipH1 });
-      const answer = await get(proxy, good, 'zip');
-      expect(answer.status, `${kind}: ${answer.text}`).toBe(503);
-    }
-    expect(await publishedFiles(proxy.dataDir)).toEqual([]);
-    expect((await ask(proxy.url, '/readyz')).status).toBe(200);
-  });
+  it.concurrent.each(['wrong_hash', 'line_in_note', 'forged_shared_tiles'] as const)(
+    'cannot have a changed zip accepted by the lie %s',
+    async (kind) => {
+      await using world = await liarInFront({ kind, zipH1 });
+      world.source.add(evil);
+      expect(await get(world.proxy, good, 'zip')).toMatchObject({ status: 503 });
+      expect(await publishedFiles(world.proxy.dataDir)).toEqual([]);
+    },
+  );
 });
 
 describe('a database that is slow', () => {
@@ -133,7 +145,7 @@ describe('a database that is slow', () => {
   });
 
   it('everywhere, for ever: the client hears of it in the end', async () => {
-    const timeouts = { first_byte: { meta: '200ms' }, last_hope: '1s' };
+    const timeouts = { first_byte: { meta: '200ms', zip: '500ms' }, last_hope: '1s' };
     await using world = await liarInFront({ kind: 'hang' }, { timeouts });
     const answer = await get(world.proxy, good, 'zip');
     expect(answer).toMatchObject({ status: 503, text: expect.stringContaining('sum.test.example') });

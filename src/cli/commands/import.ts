@@ -2,7 +2,6 @@
 import { resolve } from 'node:path';
 import { messageOf } from '../../lib/errors.ts';
 import { Progress } from '../../lib/progress.ts';
-import { openFsStore } from '../../store/fs/fs-store.ts';
 import { ZipVerifier } from '../../zip/verify-pool.ts';
 import { CliError } from '../cli-error.ts';
 import { forEachConcurrently } from '../concurrent.ts';
@@ -11,6 +10,7 @@ import { formatSize, plural, writeJsonLine } from '../format.ts';
 import { ImportSource, type ImportVersion } from '../import/import-source.ts';
 import { type Imported, Importer } from '../import/importer.ts';
 import { judgeFor } from '../judge.ts';
+import { openOrMake } from '../open-store.ts';
 import { type FolderFlags, loadFolder } from '../settings.ts';
 
 export interface ImportFlags extends FolderFlags {
@@ -62,7 +62,7 @@ export async function importFolder(this: CliContext, flags: ImportFlags, dir: st
     'interrupted; run the same command again to go on: what is stored is passed over',
   );
   const unlisten = this.onSignal('SIGINT', () => abort.abort(interrupted));
-  const store = await openFsStore({ folder: settings.dataDir, clock: this.clock });
+  const store = await openOrMake(settings, this.clock);
   const progress = new Progress({
     output: this.stderr,
     clock: this.clock,

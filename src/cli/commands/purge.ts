@@ -10,7 +10,7 @@ import type { CliContext } from '../context.ts';
 import { formatSize, plural, writeJsonLine } from '../format.ts';
 import { parseModuleArgument } from '../module-argument.ts';
 import { openForChanging } from '../open-store.ts';
-import { type FolderFlags, loadFolder } from '../settings.ts';
+import { type FolderFlags, type FolderSettings, loadFolder } from '../settings.ts';
 
 export interface PurgeFlags extends FolderFlags {
   readonly json?: boolean;
@@ -31,12 +31,13 @@ export async function purge(this: CliContext, flags: PurgeFlags, argument: strin
       `this would remove every stored version of ${path}; add --yes to do it, or name one version, ${path}@VERSION`,
     );
   }
-  const { dataDir, loaded } = await loadFolder(this, flags);
+  const settings = await loadFolder(this, flags);
+  const { dataDir, loaded } = settings;
   const event: PurgeEvent = version === undefined ? { path } : { path, version };
   const sockets = await adminSockets(dataDir, loaded.config.adminSocket, this.cwd);
   const body = version === undefined ? { module: path } : { module: path, version };
   const answer = await askRunning(sockets, { method: 'POST', path: '/purge' }, body);
-  const result = answer === undefined ? await purgeHere(this, dataDir, event) : resultOf(answer);
+  const result = answer === undefined ? await purgeHere(this, settings, event) : resultOf(answer);
   if (flags.json === true) {
     writeJsonLine(this.stdout, {
       module: path,
@@ -53,8 +54,12 @@ export async function purge(this: CliContext, flags: PurgeFlags, argument: strin
     this.stdout.write(`purged ${what}: ${plural(removedVersions, 'version')}, ${formatSize(removedBytes)}\n`);
 }
 
-async function purgeHere(context: CliContext, dataDir: string, event: PurgeEvent): Promise<PurgeResult> {
-  const store = await openForChanging(dataDir, context.clock);
+async function purgeHere(
+  context: CliContext,
+  settings: FolderSettings,
+  event: PurgeEvent,
+): Promise<PurgeResult> {
+  const store = await openForChanging(settings, context.clock);
   try {
     return await store.purge(event);
   } finally {

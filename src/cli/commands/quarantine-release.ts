@@ -84,10 +84,10 @@ async function entryOf(
 
 async function releaseHere(
   context: CliContext,
-  { dataDir }: FolderSettings,
+  settings: FolderSettings,
   { id, reason }: { readonly id: string; readonly reason: string },
 ): Promise<ReleaseAnswer> {
-  const store = await openForChanging(dataDir, context.clock);
+  const store = await openForChanging(settings, context.clock);
   const zips = new ZipVerifier();
   try {
     return await releaseSuspect(id, reason, { store, zips, clock: context.clock });

@@ -116,8 +116,7 @@ export async function quarantineDrop(
   if (isAll && this.stdin.isTty && flags.yes !== true) {
     throw new CliError('usage', 'this would drop everything in quarantine, evidence too; add --yes to do it');
   }
-  const { dataDir } = await loadFolder(this, flags);
-  const store = await openForChanging(dataDir, this.clock);
+  const store = await openForChanging(await loadFolder(this, flags), this.clock);
   try {
     const entries = await store.quarantine.list();
     const chosen = isAll ? entries : prefixes.map((prefix) => findEntry(entries, prefix));

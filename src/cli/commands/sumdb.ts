@@ -87,7 +87,7 @@ export async function sumdbReset(this: CliContext, flags: SumdbResetFlags, name:
   const answer = await running.askIfAny('POST', '/sumdb-reset', { name, reason: flags.reason });
   if (answer === undefined) {
     await databaseOf(this, settings, name);
-    await resetDatabase(settings.dataDir, this.clock, name);
+    await resetDatabase(settings, this.clock, name);
   }
   const through = answer === undefined ? 'folder' : 'process';
   if (flags.json === true) writeJsonLine(this.stdout, { name, reset: true, through });

@@ -1,5 +1,14 @@
 /** `modferry trust go.sum|ls|rm`: go.sum lines that prove modules where the checksum database does not. */
-import { importTrusted, labelFault, listTrusted, removeTrusted } from '../../checksums/trusted-file.ts';
+import { takeBackProofs } from '../../checksums/taken-back.ts';
+import {
+  importTrusted,
+  labelFault,
+  listTrusted,
+  removeTrusted,
+  trustedFileIn,
+} from '../../checksums/trusted-file.ts';
+import { TrustedSums } from '../../checksums/trusted-sums.ts';
+import type { FsStore } from '../../store/fs/fs-store.ts';
 import { CliError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
 import { formatTime, plural, renderTable, writeJsonLine } from '../format.ts';
@@ -16,7 +25,10 @@ export interface TrustImportFlags extends TrustFlags {
   readonly replace?: boolean;
 }
 
-/** Rejects with CliError: `usage` (file, label), `failed` (junk or contradictions: that file is not imported). */
+/**
+ * Rejects with CliError: `usage` (file, label), `failed` (junk or contradictions: that file is not imported); with
+ * ModferryError as `importTrusted`.
+ */
 export async function trustImport(
   this: CliContext,
   flags: TrustImportFlags,
@@ -29,10 +41,16 @@ export async function trustImport(
     if (fault !== undefined)
       throw new CliError('usage', `the label "${label}" cannot be used: ${fault}; see --label`);
   }
-  const { dataDir } = await loadFolder(this, flags);
-  await makeSureItIsThere(this, dataDir);
+  const settings = await loadFolder(this, flags);
   let refused = 0;
-  for (const file of files) if (!(await importFile(this, dataDir, file, flags))) refused += 1;
+  // A server that was never started has no folder yet, and a mistyped --data should make none.
+  const store = await openForChanging(settings, this.clock);
+  try {
+    for (const file of files)
+      if (!(await importFile(this, settings.dataDir, store, file, flags))) refused += 1;
+  } finally {
+    await store.close();
+  }
   if (refused > 0)
     throw new CliError('failed', `${plural(refused, 'file')} not imported; nothing of it is trusted`);
 }
@@ -40,6 +58,7 @@ export async function trustImport(
 async function importFile(
   context: CliContext,
   dataDir: string,
+  store: FsStore,
   file: GoSumFile,
   flags: TrustImportFlags,
 ): Promise<boolean> {
@@ -74,6 +93,7 @@ async function importFile(
     { label, replace },
   );
   const isOk = replace || conflictCount === 0;
+  const waiting = replaced > 0 ? await takeBack(context, dataDir, store) : 0;
   if (flags.json === true) {
     writeJsonLine(context.stdout, {
       file: name,
@@ -82,6 +102,7 @@ async function importFile(
       added,
       known,
       replaced,
+      waiting,
       junk: [],
       conflicts,
       conflictCount,
@@ -89,7 +110,7 @@ async function importFile(
   } else if (isOk) {
     const parts = [`${plural(added, 'line')} added`, `${known} known`];
     if (replaced > 0) parts.push(`${replaced} replaced`);
-    context.stdout.write(`${name}: ${parts.join(', ')}\n`);
+    context.stdout.write(`${name}: ${parts.join(', ')}${waitingText(waiting)}\n`);
   } else {
     for (const conflict of conflicts) {
       context.stdout.write(
@@ -103,21 +124,37 @@ async function importFile(
   return isOk;
 }
 
-/** A server that was never started has no folder yet, and a mistyped --data should make none. */
-async function makeSureItIsThere(context: CliContext, dataDir: string): Promise<void> {
-  const store = await openForChanging(dataDir, context.clock);
-  await store.close();
+/** The number of stored files whose proof was a line that is gone: a running modferry proves them anew. */
+async function takeBack(context: CliContext, dataDir: string, store: FsStore): Promise<number> {
+  const sums = await TrustedSums.open(dataDir, context.clock);
+  try {
+    return await takeBackProofs(store, sums);
+  } finally {
+    sums.close();
+  }
 }
 
-/** Rejects with ConfigError, or the system's error. */
+function waitingText(waiting: number): string {
+  if (waiting === 0) return '';
+  return `; ${plural(waiting, 'stored file')} ${waiting === 1 ? 'waits' : 'wait'} for another proof`;
+}
+
+/** Rejects with ConfigError or StoreError. */
 export async function trustList(this: CliContext, flags: TrustFlags): Promise<void> {
   const { dataDir } = await loadFolder(this, flags);
-  const labels = await listTrusted(dataDir);
+  const { labels, damagedLines } = await listTrusted(dataDir);
+  if (damagedLines > 0) {
+    const what = `${plural(damagedLines, 'line')} of ${trustedFileIn(dataDir)}`;
+    this.stderr.write(
+      `modferry: ${what} cannot be understood and hold for nothing; mend or remove them there\n`,
+    );
+  }
   if (flags.json === true) {
     for (const { label, lines, firstAtMs, lastAtMs } of labels) {
       const [firstAt, lastAt] = [firstAtMs, lastAtMs].map((atMs) => new Date(atMs).toISOString());
       writeJsonLine(this.stdout, { label, lines, firstAt, lastAt });
     }
+    if (damagedLines > 0) writeJsonLine(this.stdout, { damagedLines });
   } else if (labels.length === 0)
     this.stdout.write('no go.sum lines are trusted; see modferry trust go.sum\n');
   else {
@@ -129,13 +166,24 @@ export async function trustList(this: CliContext, flags: TrustFlags): Promise<vo
   }
 }
 
-/** Rejects with CliError `absent` when there is no such label. */
+/** Rejects with CliError `absent` when there is no such label; with ModferryError as `removeTrusted`. */
 export async function trustRemove(this: CliContext, flags: TrustFlags, label: string): Promise<void> {
-  const { dataDir } = await loadFolder(this, flags);
-  const known = (await listTrusted(dataDir)).some((one) => one.label === label);
-  const removed = known ? await removeTrusted(dataDir, this.clock, { label }) : 0;
-  if (removed === 0)
-    throw new CliError('absent', `nothing is trusted under "${label}"; see modferry trust ls`);
-  if (flags.json === true) writeJsonLine(this.stdout, { label, removed });
-  else this.stdout.write(`${label}: ${plural(removed, 'line')} no longer trusted\n`);
+  const settings = await loadFolder(this, flags);
+  const { dataDir } = settings;
+  const { labels } = await listTrusted(dataDir);
+  if (!labels.some((one) => one.label === label)) throw unknownLabel(label);
+  const store = await openForChanging(settings, this.clock);
+  try {
+    const removed = await removeTrusted(dataDir, this.clock, { label });
+    if (removed === 0) throw unknownLabel(label);
+    const waiting = await takeBack(this, dataDir, store);
+    if (flags.json === true) writeJsonLine(this.stdout, { label, removed, waiting });
+    else this.stdout.write(`${label}: ${plural(removed, 'line')} no longer trusted${waitingText(waiting)}\n`);
+  } finally {
+    await store.close();
+  }
+}
+
+function unknownLabel(label: string): CliError {
+  return new CliError('absent', `nothing is trusted under "${label}"; see modferry trust ls`);
 }

@@ -1,10 +1,12 @@
-import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { fakeModule } from '../../../test/kit/fake-module.ts';
-import type { ModulePath, Version } from '../../gomod/types.ts';
+import type { ArtifactKey, ModulePath, Version } from '../../gomod/types.ts';
+import type { AdminActions } from '../../http/admin.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { openFsStore } from '../../store/fs/fs-store.ts';
+import type { ArtifactRecord, Store, Trust } from '../../store/store.ts';
 import { expectAction, fakeCli, jsonLines, playServer, publish, tempFolder } from '../test-kit.ts';
 
 const cobra = 'github.com/spf13/cobra';
@@ -42,12 +44,52 @@ function known(data: string, moduleAtVersion: string, lies: { zip?: string; mod?
 }
 
 async function trustOf(data: string, moduleAtVersion: string, ext: 'mod' | 'zip') {
+  return (await recordedTrust(data, moduleAtVersion, ext)).proof;
+}
+
+async function recordedTrust(data: string, moduleAtVersion: string, ext: 'mod' | 'zip'): Promise<Trust> {
+  return await withRecord(data, moduleAtVersion, ext, async (_store, _key, { proof, unproven }) => ({
+    proof,
+    unproven,
+  }));
+}
+
+async function setTrust(
+  data: string,
+  moduleAtVersion: string,
+  ext: 'mod' | 'zip',
+  trust: Trust,
+): Promise<void> {
+  const isSet = await withRecord(data, moduleAtVersion, ext, (store, key, { sha256 }) =>
+    store.setTrust(key, sha256, trust),
+  );
+  expect(isSet).toBe(true);
+}
+
+async function withRecord<Result>(
+  data: string,
+  moduleAtVersion: string,
+  ext: 'mod' | 'zip',
+  work: (store: Store, key: ArtifactKey, record: ArtifactRecord) => Promise<Result>,
+): Promise<Result> {
   const [path, version] = moduleAtVersion.split('@');
+  const key: ArtifactKey = { path: path as ModulePath, version: version as Version, ext };
   const store = await openFsStore({ folder: data, clock: systemClock });
-  const file = await store.open({ path: path as ModulePath, version: version as Version, ext });
-  await file?.close();
-  await store.close();
-  return file?.record.proof;
+  try {
+    const file = await store.open(key);
+    await file?.close();
+    if (file === undefined) throw new Error(`${moduleAtVersion} .${ext} is not stored`);
+    return await work(store, key, file.record);
+  } finally {
+    await store.close();
+  }
+}
+
+/** Other content, which nobody published. */
+function harm(file: string): void {
+  const bytes = readFileSync(file);
+  bytes.writeUInt8(bytes.readUInt8(bytes.length / 2) ^ 1, bytes.length / 2);
+  writeFileSync(file, bytes);
 }
 
 const otherH1 = `h1:${'A'.repeat(43)}=`;
@@ -123,7 +165,7 @@ describe('modferry verify --repair', () => {
         return Promise.resolve({ outcome: 'healed', source: 'goproxy.io' });
       },
     });
-    appendFileSync(versionFile(data, name, 'zip'), 'x');
+    harm(versionFile(data, name, 'zip'));
     const { code, stdout } = await cli.run('verify', '--repair');
     expect(stdout).toContain('  healed: fetched again from goproxy.io\n');
     expect(code).toBe(0);
@@ -153,18 +195,56 @@ describe('modferry verify --repair', () => {
     const [suspect] = jsonLines((await cli.run('quarantine', 'ls', '--json')).stdout);
     expect(suspect).toMatchObject({
       cause: 'mismatch',
-      source: 'goproxy.cn',
+      source: 'store',
+      reason: expect.stringMatching(/it came from goproxy\.cn$/),
       expectedH1: otherH1,
       expectedBy: 'sum.test #7',
     });
   });
 
-  it('leaves a good zip without its .ziphash alone while nobody can fetch it', async () => {
+  it('records anew what is good but wrongly recorded, with nobody running', async () => {
     const { data, cli } = await withStore(name);
+    const hash = readFileSync(versionFile(data, name, 'ziphash'));
     rmSync(versionFile(data, name, 'ziphash'));
-    const { code, stdout } = await cli.run('verify', '--repair');
-    expect({ code, stdout }).toMatchObject({ code: 1, stdout: expect.stringContaining('left as it is') });
-    expect(existsSync(versionFile(data, name, 'zip'))).toBe(true);
+    const { code, stdout } = await cli.run('verify', '--repair', '--json');
+    expect(code).toBe(0);
+    expect(jsonLines(stdout)).toMatchObject([
+      { kind: 'ziphash', repair: { outcome: 'renewed' } },
+      { faults: 1, healed: 0, renewed: 1 },
+    ]);
+    expect(readFileSync(versionFile(data, name, 'ziphash'))).toEqual(hash);
+    expect(jsonLines((await cli.run('quarantine', 'ls', '--json')).stdout)).toEqual([]);
+    expect((await cli.run('verify')).code).toBe(0);
+  });
+
+  it('leaves what an operator has released, and counts it apart', async () => {
+    const { data, cli } = await withStore(name);
+    const reason = 'moved tag, reviewed';
+    await setTrust(data, name, 'zip', { proof: { by: 'operator', reason, atMs: 1 } });
+    await playServer(data, expectAction([known(data, name, { zip: otherH1 })]));
+    const { code, stdout } = await cli.run('verify', '--against-sumdb', '--repair');
+    expect({ code, stdout }).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('1 released by an operator'),
+    });
+    expect(await trustOf(data, name, 'zip')).toMatchObject({ by: 'operator', reason });
+    const [summary] = jsonLines((await cli.run('verify', '--against-sumdb', '--json')).stdout);
+    expect(summary).toMatchObject({ faults: 0, proven: 1, unproven: 0, released: 1 });
+  });
+
+  it('keeps no proof by a go.sum line that is gone, unless nobody could be asked', async () => {
+    const { data, cli } = await withStore(name);
+    const proof = { by: 'go.sum', label: 'gone', atMs: 1 } as const;
+    await setTrust(data, name, 'zip', { proof });
+    await setTrust(data, name, 'mod', { proof });
+    const answers: AdminActions = { 'POST /expect': () => Promise.reject(new Error('no time')) };
+    await playServer(data, answers);
+    expect((await cli.run('verify', '--against-sumdb')).code).toBe(1);
+    expect(await trustOf(data, name, 'zip')).toEqual(proof);
+    Object.assign(answers, expectAction([]));
+    expect((await cli.run('verify', '--against-sumdb')).code).toBe(1);
+    expect(await recordedTrust(data, name, 'zip')).toEqual({ proof: undefined, unproven: 'unreachable' });
+    expect(await recordedTrust(data, name, 'mod')).toEqual({ proof: undefined, unproven: 'unreachable' });
   });
 
   it.each([

@@ -2,22 +2,29 @@
  * `modferry verify`: re-hashes the store and tells each fault as it is found; on demand it also proves everything by
  * the checksum database, and repairs what is bad. With go.sum files it answers for a project.
  */
+import { EventBus } from '../../lib/event-bus.ts';
 import { Progress } from '../../lib/progress.ts';
+import { ArtifactCheck } from '../../scrub/artifact-check.ts';
+import { FileHasher } from '../../scrub/file-hasher.ts';
+import { Pace } from '../../scrub/pace.ts';
+import { Repair } from '../../scrub/repair.ts';
+import { type Remedy, type Treated, Treatment } from '../../scrub/treatment.ts';
 import type { Store, VersionEntry } from '../../store/store.ts';
 import { ZipVerifier } from '../../zip/verify-pool.ts';
 import { CliError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
 import { formatSize, plural, writeJsonLine } from '../format.ts';
+import { healByOrder } from '../heal-by-order.ts';
 import { judgeFor } from '../judge.ts';
+import { JudgeAhead } from '../judge-ahead.ts';
 import { openForChanging } from '../open-store.ts';
-import { openForReading, type ReadStore } from '../read-store.ts';
+import { openForReading } from '../read-store.ts';
 import { runningOn } from '../running.ts';
 import { parseSelection, type Selection, selectModules } from '../selection.ts';
 import { type FolderFlags, type FolderSettings, loadFolder } from '../settings.ts';
-import { type CheckedArtifact, StoreCheck, type StoreFault } from '../store-check.ts';
+import { faultsOf } from '../store-faults.ts';
 import { countArtifacts } from '../stored-count.ts';
-import { type Awaited, VerifyProofs } from '../verify-proofs.ts';
-import { type RepairOutcome, VerifyRepair } from '../verify-repair.ts';
+import { VerifyTally } from '../verify-tally.ts';
 import { verifyGoSums } from './verify-go-sum.ts';
 
 export interface VerifyFlags extends FolderFlags {
@@ -31,14 +38,6 @@ export interface VerifyFlags extends FolderFlags {
 
 /** Versions whose records are asked for ahead of the hashing. */
 const askedAhead = 16;
-
-interface Tally {
-  versions: number;
-  artifacts: number;
-  bytes: number;
-  faults: number;
-  healed: number;
-}
 
 /** Rejects with CliError `failed` when there are faults, `usage`, `absent`, `interrupted`; ConfigError; StoreError. */
 export async function verify(this: CliContext, flags: VerifyFlags, pattern?: string): Promise<void> {
@@ -77,49 +76,67 @@ async function verifyStore(
   isWhole: boolean,
 ): Promise<void> {
   const { dataDir } = settings;
-  const read = await openForReading(dataDir, context.clock);
-  const isChanging = flags.againstSumdb === true || flags.repair === true;
-  const store = isChanging ? await openForChanging(dataDir, context.clock) : undefined;
-  const opened =
-    flags.againstSumdb === true && store !== undefined ? await judgeFor(context, settings, store) : undefined;
+  const { clock } = context;
+  const isProving = flags.againstSumdb === true;
+  const isRepairing = flags.repair === true;
+  const isUnprovenAllowed = flags.allowUnproven === true;
+  const read = await openForReading(dataDir, clock);
+  const changing = isProving || isRepairing ? await openForChanging(settings, clock) : undefined;
+  const store = changing ?? read.store;
+  const opened = isProving ? await judgeFor(context, settings, store) : undefined;
+  const judge = opened === undefined ? undefined : new JudgeAhead(opened.judge, signal);
+  const heal = isRepairing ? healByOrder(await runningOn(context, settings)) : undefined;
   const zips = new ZipVerifier();
-  const tally: Tally = { versions: 0, artifacts: 0, bytes: 0, faults: 0, healed: 0 };
+  const hasher = new FileHasher({ isForeground: true });
+  const paths = read.layout;
+  const tally = new VerifyTally({ isProving, isRepairing, isUnprovenAllowed });
   const progress = new Progress({
     output: context.stderr,
-    clock: context.clock,
+    clock,
     label: 'verifying',
     unit: 'artifacts',
-    total: isWhole ? await countArtifacts(read.layout) : undefined,
+    total: isWhole ? await countArtifacts(paths) : undefined,
   });
-  const proofs =
-    opened === undefined || store === undefined ? undefined : new VerifyProofs(opened.judge, store, signal);
-  const repair =
-    flags.repair === true && store !== undefined
-      ? new VerifyRepair(store, await runningOn(context, settings), context.clock)
-      : undefined;
+  const unlimited = new Pace(clock, 0);
+  const treatment = new Treatment(
+    {
+      store,
+      check: new ArtifactCheck({ store: read.store, paths, hasher, zips }),
+      repair: new Repair({ store, clock, heal }),
+      judge,
+      events: new EventBus(),
+    },
+    {
+      deep: true,
+      against: 'sumdb',
+      isRepairing,
+      signal,
+      pace: () => unlimited,
+      lookups: unlimited,
+      onTreated: (treated) => {
+        tally.add(treated);
+        tell(context, progress, flags, treated);
+        const found = tally.faults === 0 ? '' : `, ${plural(tally.faults, 'fault')}`;
+        progress.advance(1, `${formatSize(tally.bytes)}${found}`);
+      },
+    },
+  );
   try {
-    const run = new Run(context, flags.json === true, { read, zips, proofs, repair, progress, tally });
-    for await (const awaited of awaitedOf(read.store, selection, proofs)) {
+    const entries = entriesOf(read.store, selection);
+    for await (const entry of judge?.ahead(entries, askedAhead) ?? entries) {
       signal.throwIfAborted();
-      await run.version(awaited);
+      tally.versions += 1;
+      await treatment.version(entry);
+      await context.stdout.drained();
     }
   } finally {
     progress.finish();
-    await Promise.all([zips.close(), read.store.close(), opened?.close()]);
-    await store?.close();
+    await Promise.all([zips.close(), hasher.close(), read.store.close(), opened?.close()]);
+    await changing?.close();
   }
-  summarize(context, flags, tally, proofs);
-  conclude(dataDir, flags, tally, proofs);
-}
-
-async function* awaitedOf(
-  store: Pick<Store, 'versions'>,
-  selection: Selection,
-  proofs: VerifyProofs | undefined,
-): AsyncGenerator<Awaited> {
-  const entries = entriesOf(store, selection);
-  if (proofs !== undefined) yield* proofs.ahead(entries, askedAhead);
-  else for await (const entry of entries) yield { entry, expected: new Map() };
+  if (flags.json === true) writeJsonLine(context.stdout, tally.json);
+  else context.stdout.write(tally.text);
+  tally.conclude(dataDir);
 }
 
 async function* entriesOf(
@@ -129,107 +146,40 @@ async function* entriesOf(
   for await (const { versions } of selectModules(store, selection)) yield* versions;
 }
 
-interface RunParts {
-  readonly read: ReadStore;
-  readonly zips: ZipVerifier;
-  readonly proofs: VerifyProofs | undefined;
-  readonly repair: VerifyRepair | undefined;
-  readonly progress: Progress;
-  readonly tally: Tally;
+function tell(
+  { stdout }: CliContext,
+  progress: Progress,
+  { json: isJson = false, repair: isRepairing = false }: VerifyFlags,
+  treated: Treated,
+): void {
+  const faults = faultsOf(treated);
+  if (faults.length === 0) return;
+  const { path, version, ext } = treated.key;
+  const outcome = isRepairing ? outcomeOf(treated.remedy) : undefined;
+  progress.hide();
+  for (const fault of faults) {
+    if (isJson) writeJsonLine(stdout, outcome === undefined ? fault : { ...fault, repair: outcome });
+    else stdout.write(`${path}@${version} .${ext}: ${fault.detail}\n`);
+  }
+  if (!isJson && outcome !== undefined) stdout.write(`  ${repairText(outcome)}\n`);
 }
 
-class Run {
-  readonly #context: CliContext;
-  readonly #isJson: boolean;
-  readonly #parts: RunParts;
-  readonly #check: StoreCheck;
+type RepairOutcome =
+  | { readonly outcome: 'healed'; readonly source: string }
+  | { readonly outcome: 'renewed' }
+  | { readonly outcome: 'withdrawn' | 'left'; readonly reason: string };
 
-  constructor(context: CliContext, isJson: boolean, parts: RunParts) {
-    this.#context = context;
-    this.#isJson = isJson;
-    this.#parts = parts;
-    this.#check = new StoreCheck(parts.read, parts.zips);
-  }
-
-  async version({ entry, expected }: Awaited): Promise<void> {
-    const { proofs, repair, tally, progress } = this.#parts;
-    tally.versions += 1;
-    for await (const checked of this.#check.check(entry)) {
-      const mismatch = await proofs?.judge(checked, expected);
-      const faults = mismatch === undefined ? checked.faults : [...checked.faults, mismatch];
-      tally.artifacts += 1;
-      tally.bytes += checked.sizeBytes;
-      tally.faults += faults.length;
-      if (faults.length > 0) {
-        const repaired = await repair?.repair(checked, faults);
-        if (repaired?.outcome === 'healed') tally.healed += faults.length;
-        this.#tell(checked, faults, repaired);
-      }
-      const found = tally.faults === 0 ? '' : `, ${plural(tally.faults, 'fault')}`;
-      progress.advance(1, `${formatSize(tally.bytes)}${found}`);
-    }
-    await this.#context.stdout.drained();
-  }
-
-  #tell(checked: CheckedArtifact, faults: readonly StoreFault[], repaired: RepairOutcome | undefined): void {
-    const { stdout } = this.#context;
-    const { path, version, ext } = checked.key;
-    this.#parts.progress.hide();
-    for (const fault of faults) {
-      if (this.#isJson)
-        writeJsonLine(stdout, repaired === undefined ? fault : { ...fault, repair: repaired });
-      else stdout.write(`${path}@${version} .${ext}: ${fault.detail}\n`);
-    }
-    if (!this.#isJson && repaired !== undefined) stdout.write(`  ${repairText(repaired)}\n`);
-  }
+function outcomeOf(remedy: Remedy | undefined): RepairOutcome {
+  // A rule of Go that is younger than the file.
+  if (remedy === undefined)
+    return { outcome: 'left', reason: 'its bytes were verified when it was published' };
+  if (remedy.outcome !== 'quarantined') return remedy;
+  return { outcome: 'withdrawn', reason: remedy.reason };
 }
 
 function repairText(repaired: RepairOutcome): string {
   if (repaired.outcome === 'healed') return `healed: fetched again from ${repaired.source}`;
+  if (repaired.outcome === 'renewed') return 'recorded anew: its content is what was published';
   if (repaired.outcome === 'left') return `left as it is: ${repaired.reason}`;
   return `in quarantine now; not fetched again yet: ${repaired.reason}`;
-}
-
-function summarize(
-  context: CliContext,
-  flags: VerifyFlags,
-  { versions, artifacts, bytes, faults, healed }: Tally,
-  proofs: VerifyProofs | undefined,
-): void {
-  if (flags.json === true) {
-    const proven = proofs === undefined ? {} : countsOf(proofs);
-    const repaired = flags.repair === true ? { healed } : {};
-    writeJsonLine(context.stdout, { versions, artifacts, bytes, faults, ...proven, ...repaired });
-    return;
-  }
-  const what = `${plural(artifacts, 'artifact')} of ${plural(versions, 'version')} (${formatSize(bytes)})`;
-  const parts = [faults === 0 ? 'no faults' : plural(faults, 'fault')];
-  if (healed > 0) parts.push(`${healed} healed`);
-  if (proofs !== undefined) parts.push(`${proofs.proven} proven`, `${proofs.unproven} unproven`);
-  if (proofs !== undefined && proofs.exempt > 0) parts.push(`${proofs.exempt} with checksums off`);
-  context.stdout.write(`verified ${what}: ${parts.join(', ')}\n`);
-  for (const [cause, count] of Object.entries(proofs?.causes ?? {})) {
-    context.stdout.write(`  ${count} unproven: ${cause}\n`);
-  }
-}
-
-function countsOf({ proven, unproven, exempt, causes }: VerifyProofs): object {
-  return { proven, unproven, exempt, causes };
-}
-
-function conclude(dataDir: string, flags: VerifyFlags, tally: Tally, proofs: VerifyProofs | undefined): void {
-  const { faults, healed } = tally;
-  if (faults > healed) {
-    const advice =
-      flags.repair === true
-        ? 'what is in quarantine is fetched again by the next request'
-        : 'purge these versions so that they are fetched again, or use --repair';
-    throw new CliError('failed', `${plural(faults, 'fault')} in ${dataDir}; ${advice}`);
-  }
-  if (proofs !== undefined && proofs.unproven > 0 && flags.allowUnproven !== true) {
-    throw new CliError(
-      'failed',
-      `${plural(proofs.unproven, 'artifact')} could not be proven; --allow-unproven takes that for good`,
-    );
-  }
 }

@@ -1,13 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { healthDefaults } from '../test-options.ts';
 import type { BreakerState, HealthState, Strategy } from '../types.ts';
-import {
-  type FakeCandidate,
-  fakeCandidate,
-  healthOptions,
-  modulePath,
-  PlannerBench,
-} from './test-planner.ts';
+import { type FakeCandidate, fakeCandidate, modulePath, PlannerBench } from './test-planner.ts';
 
 interface Fate {
   readonly state: HealthState;
@@ -175,7 +170,7 @@ describe('any sequence of states', () => {
               left.state === 'out' ||
               left.breaker !== 'closed' ||
               left.restUntilMs !== undefined;
-            if (!wasIll) expect(nowMs - lastAtMs).toBeGreaterThanOrEqual(healthOptions.switchBackAfterMs);
+            if (!wasIll) expect(nowMs - lastAtMs).toBeGreaterThanOrEqual(healthDefaults.switchBackAfterMs);
             lastAtMs = nowMs;
           }
         },

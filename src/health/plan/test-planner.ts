@@ -4,6 +4,7 @@ import type { ModulePath } from '../../gomod/types.ts';
 import { EventBus } from '../../lib/event-bus.ts';
 import { FakeClock } from '../../lib/fake-clock.ts';
 import type { AnswerClass, Upstream, UpstreamAnswer } from '../../upstream/types.ts';
+import { healthDefaults } from '../test-options.ts';
 import {
   type BreakerState,
   type Controls,
@@ -18,34 +19,6 @@ import { Planner, type PlanRequest } from './planner.ts';
 import type { Candidate } from './standing.ts';
 
 export const modulePath = parseModulePath('example.com/m');
-
-export const healthOptions: HealthOptions = {
-  probe: {
-    everyMs: 10_000,
-    idleEveryMs: 60_000,
-    outEveryMs: 5_000,
-    timeoutMs: 3_000,
-    path: '/readyz',
-    sha256: '',
-  },
-  latencyAllowanceMs: 200,
-  latencyLimitMs: undefined,
-  outAfter: 3,
-  outForMs: 60_000,
-  outForMaxMs: 300_000,
-  goodProbes: 3,
-  slowStartMs: 30_000,
-  switchBackAfterMs: 120_000,
-  betterByRatio: 0.25,
-  avoidModuleMs: 60_000,
-  breaker: { windowMs: 10_000, volume: 20, errorRatio: 0.5, openMs: 30_000, openMaxMs: 300_000, trials: 3 },
-  retry: { repeats: 2, budgetRatio: 0.2, baseMs: 100, capMs: 1_000 },
-  hedge: { enabled: true, minMs: 100, unknownMs: 300, budgetRatio: 0.05, floorPerSecond: 3 },
-  firstByteMs: { meta: 5_000, zip: 10_000 },
-  firstByteFloorMs: 1_000,
-  lastHopeMs: 60_000,
-  strategy: { public: 'priority', private: 'priority' },
-};
 
 export class FakeHealth implements UpstreamHealth {
   readonly name: string;
@@ -124,7 +97,7 @@ export class PlannerBench {
   readonly switches: HealthEvents['switched'][] = [];
   readonly candidates: readonly FakeCandidate[];
   readonly planner: Planner;
-  options: HealthOptions = healthOptions;
+  options: HealthOptions = healthDefaults;
   controls: Controls = noControls;
   /** What the dice show next; how often they were thrown. */
   draw = 0.5;

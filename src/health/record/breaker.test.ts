@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../../lib/fake-clock.ts';
+import { healthDefaults } from '../test-options.ts';
 import { Breaker, type BreakerChange, type BreakerSample } from './breaker.ts';
-import { defaults } from './test-record.ts';
 
-function breakerOf(options = defaults.breaker) {
+function breakerOf(options = healthDefaults.breaker) {
   const clock = new FakeClock();
   const changes: BreakerChange[] = [];
   const breaker = new Breaker({ clock, options: () => options, onChange: (change) => changes.push(change) });
@@ -53,7 +53,7 @@ describe('a closed breaker', () => {
   });
 
   it('takes a body that fails for the answer that had begun well', () => {
-    const { breaker, times } = breakerOf({ ...defaults.breaker, errorRatio: 0.6 });
+    const { breaker, times } = breakerOf({ ...healthDefaults.breaker, errorRatio: 0.6 });
     times(25, true, { part: 'head' });
     times(14, false, { part: 'body' });
     expect(breaker.state).toBe('closed');
@@ -158,7 +158,7 @@ it('only ever goes closed → open → half-open → open or closed, and never o
   });
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 150 }), async (steps) => {
-      const options = { ...defaults.breaker, volume: 5 };
+      const options = { ...healthDefaults.breaker, volume: 5 };
       const { clock, changes, record } = breakerOf(options);
       let requests = 0;
       for (const { stepMs, ...sample } of steps) {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../../lib/fake-clock.ts';
+import { healthDefaults } from '../test-options.ts';
 import type { HealthOptions } from '../types.ts';
 import { Condition, type ConditionChange, type Latency } from './condition.ts';
-import { defaults } from './test-record.ts';
 
 const unknown: Latency = { p50Ms: undefined, boundMs: undefined };
 
@@ -13,7 +13,7 @@ function conditionOf(options: Partial<HealthOptions> = {}, random = 0.5) {
   const condition = new Condition({
     clock,
     random: () => random,
-    options: () => ({ ...defaults, ...options }),
+    options: () => ({ ...healthDefaults, ...options }),
     mayReturn: () => gate.mayReturn,
     onChange: (change) => changes.push(change),
   });

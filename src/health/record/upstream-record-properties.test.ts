@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { healthDefaults } from '../test-options.ts';
 import type { HealthState, Observation } from '../types.ts';
-import { defaults, owners, path, testRecord } from './test-record.ts';
+import { owners, path, testRecord } from './test-record.ts';
 
 const codes = [
   'ok',
@@ -98,7 +99,7 @@ describe('for any observations and times', () => {
           record.observe(seen);
           await pass(stepMs);
         }
-        const longestMs = defaults.outForMaxMs * 1.2 + defaults.breaker.openMaxMs;
+        const longestMs = healthDefaults.outForMaxMs * 1.2 + healthDefaults.breaker.openMaxMs;
         for (let waitedMs = 0; waitedMs <= longestMs + 60_000; waitedMs += 5_000) {
           await pass(5_000);
           probe('ok');
@@ -113,7 +114,7 @@ describe('for any observations and times', () => {
     const trial = fc.record({ stepMs: fc.nat(1_500), release: fc.nat(3), seen: fc.option(observation) });
     await fc.assert(
       fc.asyncProperty(fc.array(trial, { minLength: 1, maxLength: 200 }), async (all) => {
-        const { record, see, pass } = testRecord({ breaker: { ...defaults.breaker, openMs: 1_000 } });
+        const { record, see, pass } = testRecord({ breaker: { ...healthDefaults.breaker, openMs: 1_000 } });
         let open: { release: () => void; atMs: number }[] = [];
         let nowMs = 0;
         for (let nth = 0; nth < 20; nth += 1) see('reset');

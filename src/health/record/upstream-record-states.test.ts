@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { defaults, owners, path, testRecord } from './test-record.ts';
+import { healthDefaults } from '../test-options.ts';
+import { owners, path, testRecord } from './test-record.ts';
 
 const m = path('example.com/m');
 const n = path('example.com/n');
@@ -186,9 +187,9 @@ it('clears breaker, rest, avoided modules and state by hand, and keeps the figur
 });
 
 it('follows a new snapshot of the settings', () => {
-  let options = defaults;
+  let options = healthDefaults;
   const { record, see } = testRecord({}, { options: () => options });
-  options = { ...defaults, outAfter: 2 };
+  options = { ...healthDefaults, outAfter: 2 };
   see('dns', { modulePath: m });
   see('dns', { modulePath: n });
   expect(record.state).toBe('out');

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { emptyWindow } from '../test-figures.ts';
 import { WindowStats } from './window-stats.ts';
 
 const windowMs = 12_000;
@@ -23,16 +24,7 @@ describe('WindowStats', () => {
   });
 
   it('knows no rate, latency or throughput without any', () => {
-    expect(new WindowStats(windowMs).figures(5)).toEqual({
-      answers: 0,
-      failures: 0,
-      successRate: undefined,
-      p50Ms: undefined,
-      p95Ms: undefined,
-      p99Ms: undefined,
-      bytesPerSecond: undefined,
-      bytes: 0,
-    });
+    expect(new WindowStats(windowMs).figures(5)).toEqual(emptyWindow);
   });
 
   it('forgets part by part, and all of it after a long silence', () => {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseModulePath } from '../../gomod/module-path.ts';
 import type { Evidence } from '../quarantine.ts';
-import type { Staged, Store } from '../store.ts';
+import type { PurgeEvent, Staged, Store } from '../store.ts';
 import { collect, evidenceOf, fakeH1, keyOf, put, type StorePlace, sha256Of, textOf } from './kit.ts';
 
 /** Registers the tests; `makePlace` is called before each. */
@@ -170,6 +170,57 @@ export function quarantiningContract(makePlace: () => Promise<StorePlace>): void
       expect(await textOf(store, zip)).toBeUndefined();
     });
 
+    describe('settled', () => {
+      const own: Evidence = { ...evidenceOf(zip, 'rotten'), source: 'store', cause: 'rotten' };
+
+      /** What another instance sees once this one has nothing left to do. */
+      async function settledIn(): Promise<(boolean | undefined)[]> {
+        await store.close();
+        const entries = await (await place.open()).quarantine.of(zip);
+        return entries.map((entry) => entry.settled);
+      }
+
+      it('is nothing at first, and what was withdrawn and nothing took its place', async () => {
+        await put(store, zip, 'rotten');
+        await store.withdraw(zip, own);
+        await put(store, mod, 'module a\n');
+        expect(await settledIn()).toEqual([undefined]);
+      });
+
+      it('is our own copy once the artifact is published again, until it is taken out again', async () => {
+        await put(store, zip, 'rotten');
+        await store.withdraw(zip, own);
+        await store.quarantine.add(evidenceOf(zip, 'of a mirror'), undefined);
+        await put(store, zip, 'good');
+        expect(new Set(await settledIn())).toEqual(new Set([true, undefined]));
+
+        store = await place.open();
+        await store.withdraw(zip, { ...own, sha256: sha256Of('good') });
+        await put(store, zip, 'rotten');
+        await store.withdraw(zip, own);
+        expect(await settledIn()).toContain(undefined);
+        const entry = (await (await place.open()).quarantine.of(zip)).find((each) => each.count === 2);
+        expect(entry?.settled).toBeUndefined();
+      });
+
+      it.each<[string, PurgeEvent]>([
+        ['its version', { path, version: zip.version }],
+        ['its module', { path }],
+      ])('is our own copy when %s is purged, at once and in every instance', async (_, event) => {
+        await put(store, zip, 'rotten');
+        await store.withdraw(zip, own);
+        await store.quarantine.add({ ...own, key: keyOf(path, 'v1.0.0-pre', 'zip') }, undefined);
+        await store.quarantine.add({ ...own, key: keyOf('example.com/a/v2', 'v2.0.0', 'zip') }, undefined);
+
+        await store.purge(event);
+
+        expect((await store.quarantine.of(zip)).map((entry) => entry.settled)).toEqual([true]);
+        const listed = await (await place.open()).quarantine.list();
+        const pre = event.version === undefined ? 2 : 1;
+        expect(listed.filter((entry) => entry.settled === true)).toHaveLength(pre);
+      });
+    });
+
     describe('its bounds', () => {
       async function addAt(to: Store, atMs: number, body: string): Promise<string> {
         const evidence = { ...evidenceOf(zip, body), atMs };
@@ -182,7 +233,9 @@ export function quarantiningContract(makePlace: () => Promise<StorePlace>): void
         for (const letter of ['a', 'b', 'c', 'd']) {
           ids.push(await addAt(bounded, ids.length, letter.repeat(10)));
         }
-        expect((await bounded.quarantine.list()).map((entry) => entry.hasBytes)).toEqual([
+        // They are kept in the background.
+        await bounded.close();
+        expect((await store.quarantine.list()).map((entry) => entry.hasBytes)).toEqual([
           true,
           true,
           false,
@@ -195,6 +248,7 @@ export function quarantiningContract(makePlace: () => Promise<StorePlace>): void
       it('drop the oldest entries whole', async () => {
         const bounded = await place.open({ quarantineEntries: 3 });
         for (let atMs = 0; atMs < 6; atMs++) await addAt(bounded, atMs, `body ${atMs}`);
+        await bounded.close();
         expect((await store.quarantine.list()).map((entry) => entry.atMs)).toEqual([5, 4, 3]);
       });
 
@@ -213,7 +267,8 @@ export function quarantiningContract(makePlace: () => Promise<StorePlace>): void
         expect(entry.sizeBytes).toBe(14);
         expect(await staged.readAt(Buffer.alloc(4), 4, 0)).toBe(4);
         await staged.close();
-        expect(await bytesOf(bounded, small)).toBe('small');
+        await bounded.close();
+        expect(await bytesOf(store, small)).toBe('small');
       });
 
       it('cut texts and headers', async () => {

@@ -60,7 +60,7 @@ export function sumdbStateContract(makePlace: () => Promise<StorePlace>): void {
     it('is kept apart by database and kind, and from the answers of the database', async () => {
       const names = [database, `${database}/inner`, `${database}/Inner`, 'sum.test:8080', 'latest'];
       for (const name of names) {
-        for (const state of ['head', 'fork'] as const) {
+        for (const state of ['head', 'head_copy', 'fork'] as const) {
           expect(await store.swapSumdbState(name, state, undefined, Buffer.from(`${name} ${state}`))).toBe(
             true,
           );
@@ -69,6 +69,7 @@ export function sumdbStateContract(makePlace: () => Promise<StorePlace>): void {
       }
       for (const name of names) {
         expect(await stateOf(store, name, 'head')).toBe(`${name} head`);
+        expect(await stateOf(store, name, 'head_copy')).toBe(`${name} head_copy`);
         expect(await stateOf(store, name, 'fork')).toBe(`${name} fork`);
         expect(await store.keptSumdb(name, 'head.json')).toBeUndefined();
       }

@@ -34,6 +34,22 @@ export function sumdbContract(makePlace: () => Promise<StorePlace>): void {
       expect((await other.keptSumdb(database, 'latest'))?.body.toString()).toBe('two');
     });
 
+    it('lists the lookups of one database, and nothing else of it', async () => {
+      async function listed(name: string): Promise<string[]> {
+        const found: string[] = [];
+        for await (const operation of store.keptLookups(name)) found.push(operation);
+        return found.sort();
+      }
+      expect(await listed(database)).toEqual([]);
+      for (const operation of [lookup, 'lookup/a.test/b@v1.0.0', 'lookup/a.test/b/c@v1.0.0', 'latest']) {
+        await store.keepSumdb(database, operation, Buffer.from('1\n'));
+      }
+      await store.keepSumdb(`${database}/inner`, 'lookup/other.test@v1.0.0', Buffer.from('1\n'));
+      await store.keepSumdb(database, 'tile/8/0/000', Buffer.from('t'));
+      expect(await listed(database)).toEqual(['lookup/a.test/b/c@v1.0.0', 'lookup/a.test/b@v1.0.0', lookup]);
+      expect(await listed('../sum.golang.org')).toEqual([]);
+    });
+
     it('tells when it was kept', async () => {
       const beforeMs = Date.now();
       await store.keepSumdb(database, lookup, Buffer.from('1\n'));

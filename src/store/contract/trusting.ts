@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseModulePath } from '../../gomod/module-path.ts';
 import type { ArtifactKey } from '../../gomod/types.ts';
 import type { Proof, Store, Trust } from '../store.ts';
-import { collect, fakeH1, keyOf, put, type StorePlace, sha256Of } from './kit.ts';
+import { collect, evidenceOf, fakeH1, keyOf, put, type StorePlace, sha256Of } from './kit.ts';
 
 const proof: Proof = {
   by: 'sumdb',
@@ -108,6 +108,132 @@ export function trustingContract(makePlace: () => Promise<StorePlace>): void {
       expect((await put(store, zip, 'two', { unproven: 'unreachable' })).outcome).toBe('conflict');
       expect(await trustIn(store, zip)).toEqual({ proof });
       expect(await waiting()).toEqual([]);
+    });
+
+    describe('onTrust', () => {
+      it('tells listeners here and in another instance, and no listener of purges', async () => {
+        await put(store, zip, 'body', { unproven: 'unreachable' });
+        await put(store, mod, 'module a\n', { unproven: 'unreachable' });
+        const other = await place.open();
+        const purges: unknown[] = [];
+        for (const each of [store, other]) each.onPurge((event) => purges.push(event));
+        const here: ArtifactKey[] = [];
+        store.onTrust((key) => here.push(key));
+        const there: ArtifactKey[] = [];
+        const both = Promise.withResolvers<void>();
+        other.onTrust((key) => {
+          there.push(key);
+          if (there.length === 2) both.resolve();
+        });
+
+        await store.setTrust(zip, sha256Of('body'), { proof });
+        await store.setTrust(mod, sha256Of('module a\n'), { proof });
+        await both.promise;
+
+        expect([here, there]).toEqual([
+          [zip, mod],
+          [zip, mod],
+        ]);
+        expect(purges).toEqual([]);
+      });
+
+      it('is silent where nothing changed, where nothing is, and to whoever unsubscribed', async () => {
+        await put(store, zip, 'body', { proof });
+        const heard: ArtifactKey[] = [];
+        store.onTrust((key) => heard.push(key));
+        const gone: ArtifactKey[] = [];
+        store.onTrust((key) => gone.push(key))();
+
+        const later: Proof = { by: 'sumdb', database: 'sum.test', recordId: 7, treeSize: 99, atMs: 3 };
+        await store.setTrust(zip, sha256Of('body'), { proof: later });
+        await store.setTrust(zip, sha256Of('other'), { unproven: 'off' });
+        await store.setTrust(mod, sha256Of('body'), { proof });
+        expect(heard).toEqual([]);
+        await store.setTrust(zip, sha256Of('body'), { proof: label });
+        expect([heard, gone]).toEqual([[zip], []]);
+      });
+
+      it('tells of what an equal publication proved', async () => {
+        await put(store, zip, 'body', { unproven: 'unreachable' });
+        const heard: ArtifactKey[] = [];
+        store.onTrust((key) => heard.push(key));
+        await put(store, zip, 'body', { proof });
+        await put(store, zip, 'body', { proof });
+        expect(heard).toEqual([zip]);
+      });
+
+      it('means that a proof which was taken back is not shown any more, in any instance', async () => {
+        await put(store, zip, 'body', { proof });
+        const other = await place.open();
+        expect(await trustIn(other, zip)).toEqual({ proof });
+        const told = Promise.withResolvers<ArtifactKey>();
+        other.onTrust(told.resolve);
+
+        await store.setTrust(zip, sha256Of('body'), { unproven: 'unreachable' });
+        await told.promise;
+
+        expect(await trustIn(other, zip)).toEqual({ unproven: 'unreachable' });
+      });
+    });
+
+    describe('renew', () => {
+      const facts = { sha256: sha256Of('body'), h1: fakeH1('right'), proof };
+
+      it('records anew what is published, without taking it out, and keeps where it came from', async () => {
+        const before = await put(store, zip, 'body', { unproven: 'off', source: 'mirror' });
+        const other = await place.open();
+        expect(await trustIn(other, zip)).toEqual({ unproven: 'off' });
+        const purges: unknown[] = [];
+        store.onPurge((event) => purges.push(event));
+        const told = Promise.withResolvers<ArtifactKey>();
+        other.onTrust(told.resolve);
+
+        expect(await store.renew(zip, facts)).toBe(true);
+
+        expect(await told.promise).toEqual(zip);
+        for (const each of [store, other]) {
+          const file = await each.open(zip);
+          await file?.close();
+          const { unproven: _, ...kept } = before.record;
+          expect(file?.record).toEqual({ ...kept, h1: fakeH1('right'), proof });
+        }
+        expect(purges).toEqual([]);
+        expect(await store.quarantine.list()).toEqual([]);
+      });
+
+      it('is refused for other bytes, and for what is not there', async () => {
+        await put(store, zip, 'body', { unproven: 'off' });
+        expect(await store.renew(zip, { ...facts, sha256: sha256Of('other') })).toBe(false);
+        expect(await store.renew(mod, facts)).toBe(false);
+        expect(await trustIn(store, zip)).toEqual({ unproven: 'off' });
+        expect(await store.has(mod)).toBe(false);
+      });
+
+      it('begins and ends the wait for a proof', async () => {
+        await put(store, zip, 'body', { proof });
+        await store.renew(zip, { sha256: facts.sha256, unproven: 'unreachable' });
+        expect(await waiting()).toEqual([`${path}@v1.0.0.zip`]);
+        await store.renew(zip, facts);
+        expect(await waiting()).toEqual([]);
+      });
+
+      it('leaves no record behind a purge or a withdrawal at the same time', async () => {
+        const other = await place.open();
+        for (let round = 0; round < 12; round++) {
+          const key = keyOf(path, `v1.9.${round}`, 'zip');
+          await put(store, key, 'body', { proof: label });
+          await Promise.all([
+            store.renew(key, facts),
+            round % 2 === 0
+              ? other.purge({ path, version: key.version })
+              : other.withdraw(key, { ...evidenceOf(key, 'body'), source: 'store' }),
+          ]);
+          expect(await store.has(key)).toBe(false);
+          const next = await put(other, key, 'next', { unproven: 'off', h1: fakeH1('next') });
+          expect(next.outcome).toBe('published');
+          expect(await trustIn(await place.open(), key)).toEqual({ unproven: 'off' });
+        }
+      });
     });
 
     describe('awaitingProof', () => {

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { ArtifactKey } from '../../gomod/types.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { sleep } from '../../lib/sleep.ts';
 import type { Claim } from '../store.ts';
 import {
   createFile,
@@ -20,7 +21,6 @@ import {
 import type { Instance } from './instance.ts';
 import { parseObject } from './json-object.ts';
 import { keyHash, type Layout } from './layout.ts';
-import { sleep } from './options.ts';
 import { isProcessIdentity, livenessOf, type ProcessIdentity } from './process-identity.ts';
 
 const firstPollMs = 20;

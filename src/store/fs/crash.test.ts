@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -10,28 +8,10 @@ import { bodyOf } from './crash-child.ts';
 import type { FsStore } from './fs-store.ts';
 import { artifactExts, keyText } from './layout.ts';
 import { makeTestFolder } from './test-folder.ts';
+import { killAfter } from './test-killed.ts';
 import { renderList } from './versions-folder.ts';
 
 const rounds = 8;
-
-/** Runs the child until it has reported `lines` publications, kills it in whatever it is doing, gives its report. */
-async function killAfter(folder: string, round: number, lines: number): Promise<string[]> {
-  const script = join(import.meta.dirname, 'crash-child.ts');
-  const child = spawn(process.execPath, [script, folder, String(round)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let report = '';
-  let isKilled = false;
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    report += text;
-    if (isKilled || report.split('\n').length <= lines) return;
-    isKilled = true;
-    child.kill('SIGKILL');
-  });
-  await once(child, 'close');
-  expect(child.signalCode).toBe('SIGKILL');
-  return report.split('\n').slice(0, -1);
-}
 
 async function expectWhole(store: FsStore): Promise<Set<string>> {
   const stored = new Set<string>();
@@ -54,7 +34,7 @@ describe('a process killed while it stores', () => {
     const folder = makeTestFolder();
     const reported: string[] = [];
     for (let round = 0; round < rounds; round++) {
-      reported.push(...(await killAfter(folder.path, round, 1 + round * 11)));
+      reported.push(...(await killAfter('crash-child.ts', [folder.path, `${round}`], 1 + round * 11)));
       const left = fs.readdirSync(join(folder.path, 'run'));
       expect(left).toHaveLength(1);
 

@@ -204,6 +204,7 @@ describe.runIf(process.getuid?.() === 0)('a folder that cannot be written', () =
       store.quarantine.drop(suspect.id),
       store.withdraw(mod, evidence),
       store.setTrust(mod, evidence.sha256, { unproven: 'off' }),
+      store.renew(mod, { sha256: evidence.sha256, unproven: 'off' }),
       store.swapSumdbState('sum.test', 'head', Buffer.from('h'), undefined),
     ];
     for (const each of refused) await expect(each).rejects.toMatchObject({ code: 'read_only' });

@@ -2,13 +2,17 @@
  * A step that only one at a time may do among all processes on the folder, by a lock file made exclusively. Whoever
  * died with it is found by the file's age, measured by the file system's own clock. The holder keeps the file open,
  * so that its inode is nobody else's while it looks whether the lock is still its own.
+ *
+ * Not `lib/lock-file.ts`: that one writes its holder's name, which a full disk refuses, and a suspect must be dropped
+ * on just such a disk. What is done here takes milliseconds, so that a file's age is enough to find a dead holder, and
+ * nobody waits five seconds for the lock of a process that died long ago.
  */
 import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
+import { sleep } from '../../lib/sleep.ts';
 import { storeError } from '../store-error.ts';
 import { createFile, isErrno, makeFolders, OpenFile, statIfAny, unlinkIfAny } from './files.ts';
-import { sleep } from './options.ts';
 
 /** What is done under a lock takes milliseconds: whoever holds it longer has died with it. */
 const staleMs = 5_000;

@@ -30,8 +30,7 @@ export class FsQuarantine implements Quarantine {
   }
 
   async of(key: ArtifactKey): Promise<readonly QuarantineEntry[]> {
-    const name = keyText(key);
-    return (await this.list()).filter((entry) => keyText(entry.key) === name);
+    return await attempt(`look for suspects of ${keyText(key)}`, () => this.#folder.of(key));
   }
 
   async fileOf(id: string): Promise<string | undefined> {

@@ -12,6 +12,7 @@ import type {
   MutableEntry,
   MutableName,
   PurgeEvent,
+  RenewFacts,
   Staged,
   Store,
   StoreSpace,
@@ -33,7 +34,7 @@ import { checkFolder, makeLayout, probeHardLinks } from './prepare.ts';
 import { QuarantineFolder } from './quarantine-folder.ts';
 import { Records } from './records.ts';
 import { Space } from './space.ts';
-import { readSumdb } from './sumdb-folder.ts';
+import { readSumdb, walkLookups } from './sumdb-folder.ts';
 import { readSumdbState } from './sumdb-state.ts';
 import { readCompleteVersions, readVersions } from './versions-folder.ts';
 import { walkVersions } from './walk.ts';
@@ -155,6 +156,14 @@ export class FsStore implements Store {
     return await attempt(`keep ${operation} of ${name}`, () => writer.keepSumdb(name, operation, body));
   }
 
+  async *keptLookups(name: string): AsyncGenerator<string> {
+    try {
+      yield* walkLookups(this.#parts.layout, name);
+    } catch (error) {
+      throw toStoreError(error, `look for kept lookups of ${name}`);
+    }
+  }
+
   async readSumdbState(name: string, state: SumdbState): Promise<Buffer | undefined> {
     return await attempt(`read the ${state} of ${name}`, () =>
       readSumdbState(this.#parts.layout, name, state),
@@ -176,6 +185,15 @@ export class FsStore implements Store {
   async setTrust(key: ArtifactKey, sha256: string, trust: Trust): Promise<boolean> {
     const writer = this.#writer();
     return await attempt(`write the record of ${keyText(key)}`, () => writer.setTrust(key, sha256, trust));
+  }
+
+  async renew(key: ArtifactKey, facts: RenewFacts): Promise<boolean> {
+    const writer = this.#writer();
+    return await attempt(`record ${keyText(key)} anew`, () => writer.renew(key, facts));
+  }
+
+  onTrust(listener: (key: ArtifactKey) => void): () => void {
+    return this.#parts.journal.onTrust(listener);
   }
 
   async *awaitingProof(): AsyncGenerator<ArtifactKey> {
@@ -277,6 +295,7 @@ export async function openFsStore(options: FsStoreOptions): Promise<FsStore> {
       staging: instance?.staging,
       cacheEntries: options.recordCacheEntries ?? defaultRecordCacheEntries,
     });
+    journal.onTrust((key) => records.forget(key));
     const space = new Space(layout.data, options.clock, options.stopAt ?? defaultStopAt);
     const shared = { layout, clock: options.clock, journal, records, space };
     const writer =

@@ -85,6 +85,37 @@ describe('the purge journal', () => {
     ]);
   });
 
+  it('tells whose record changed apart from purges, and fences no fill by it', async () => {
+    const file = join(makeTestFolder().path, 'journal');
+    const [one, two] = [new Journal(file, systemClock), new Journal(file, systemClock)];
+    await one.open();
+    await two.open();
+    const key = keyOf('example.com/m', 'v1.0.0', 'zip');
+    const heard: unknown[] = [];
+    two.on((event) => heard.push(['purge', event]));
+    two.onTrust((changed) => heard.push(['trust', changed]));
+    const fence = await two.raise(key);
+
+    await one.tellTrust(key);
+    fs.appendFileSync(file, '{"path":"example.com/m","version":"v1.0.0","ext":"exe","trust":true}\n');
+    expect(await two.overtook(fence)).toBe(false);
+
+    expect(heard).toEqual([['trust', key]]);
+    await one.close();
+    await two.close();
+  });
+
+  it('tells this process alone whose record changed where no line can be added', async () => {
+    const folder = makeTestFolder().path;
+    const journal = new Journal(join(folder, 'missing/journal'), systemClock);
+    const key = keyOf('example.com/m', 'v1.0.0', 'zip');
+    const heard: unknown[] = [];
+    journal.onTrust((changed) => heard.push(changed));
+    await journal.tellTrust(key);
+    await journal.close();
+    expect(heard).toEqual([key]);
+  });
+
   it('takes a kind it does not know for the whole version, and one without a version for the module', async () => {
     const file = join(makeTestFolder().path, 'journal');
     const journal = new Journal(file, systemClock);

@@ -4,7 +4,8 @@
  * key is not published after it. Lines are ordered by their offset.
  *
  * A line with `ext` tells of a withdrawal: one stored file was taken out. It reaches the listeners and raises no
- * fence, because what is being filled is another file than the one withdrawn, and often the one that heals it.
+ * fence, because what is being filled is another file than the one withdrawn, and often the one that heals it. With
+ * `trust` besides, the file stayed, and what is recorded of it changed.
  */
 import fs from 'node:fs';
 import { parseModulePath } from '../../gomod/module-path.ts';
@@ -33,6 +34,7 @@ export class Journal {
   readonly #path: string;
   readonly #clock: Clock;
   readonly #listeners = new Set<(event: PurgeEvent) => void>();
+  readonly #trustListeners = new Set<(key: ArtifactKey) => void>();
   readonly #fences = new Set<Fence>();
   readonly #reading = new Rerun(() => this.#readTail());
   #file: OpenFile | undefined;
@@ -60,6 +62,13 @@ export class Journal {
     return () => this.#listeners.delete(own);
   }
 
+  /** As `on`, for records that changed while their files stayed. */
+  onTrust(listener: (key: ArtifactKey) => void): () => void {
+    const own = (key: ArtifactKey): void => listener(key);
+    this.#trustListeners.add(own);
+    return () => this.#trustListeners.delete(own);
+  }
+
   /** Registers a fill: purges appended from now on mark it. `lower` ends it. */
   async raise(key: ArtifactKey): Promise<Fence> {
     // What was appended before now does not concern this fill, so it is read before the fence stands.
@@ -81,8 +90,22 @@ export class Journal {
 
   /** Appends a purge and applies it in this process before it resolves. Rejects with the system's error. */
   async append(event: PurgeEvent): Promise<void> {
+    await this.#append(event);
+  }
+
+  /** Tells every process that the record of a stored artifact changed, or this one alone where no line can be added. */
+  async tellTrust({ path, version, ext }: ArtifactKey): Promise<void> {
+    try {
+      await this.#append({ path, version, ext, trust: true });
+    } catch {
+      // The record is written all the same, and to say it was not would have it written again.
+      tellAll(this.#trustListeners, { path, version, ext });
+    }
+  }
+
+  async #append(fields: PurgeEvent & { readonly trust?: true }): Promise<void> {
     await this.#rotateIfLong();
-    const line = Buffer.from(`${JSON.stringify(event)}\n`);
+    const line = Buffer.from(`${JSON.stringify(fields)}\n`);
     for (;;) {
       const inode = await appendTo(this.#path, line);
       // Rotated between opening and writing: readers may have left that file already.
@@ -96,6 +119,7 @@ export class Journal {
     this.#closed = true;
     this.#timer?.cancel();
     this.#listeners.clear();
+    this.#trustListeners.clear();
     await this.#reading.request().catch(() => {});
     await this.#file?.close();
   }
@@ -156,19 +180,18 @@ export class Journal {
   }
 
   #apply(line: string): void {
-    const event = parseLine(line);
-    if (event === undefined) return;
+    const told = parseLine(line);
+    if (told === undefined) return;
+    if ('trusted' in told) {
+      tellAll(this.#trustListeners, told.trusted);
+      return;
+    }
+    const { event } = told;
     for (const fence of event.ext === undefined ? this.#fences : []) {
       if (fence.key.path !== event.path) continue;
       if (event.version === undefined || event.version === fence.key.version) fence.purged = true;
     }
-    for (const listener of this.#listeners) {
-      try {
-        listener(event);
-      } catch {
-        // One listener must not keep the purge from the others.
-      }
-    }
+    tellAll(this.#listeners, event);
   }
 
   /** Renames a long journal away; only one process does, and readers finish the old file before they change over. */
@@ -206,7 +229,18 @@ async function appendTo(path: string, line: Buffer): Promise<number> {
   }
 }
 
-function parseLine(line: string): PurgeEvent | undefined {
+/** One listener must not keep the news from the others. */
+function tellAll<News>(listeners: Iterable<(news: News) => void>, news: News): void {
+  for (const listener of listeners) {
+    try {
+      listener(news);
+    } catch {
+      // Its own fault.
+    }
+  }
+}
+
+function parseLine(line: string): { event: PurgeEvent } | { trusted: ArtifactKey } | undefined {
   const value = parseObject(line);
   if (value === undefined || typeof value['path'] !== 'string') return undefined;
   let path: ModulePath;
@@ -216,9 +250,11 @@ function parseLine(line: string): PurgeEvent | undefined {
     return undefined;
   }
   const version = value['version'];
-  if (version === undefined) return { path };
+  if (version === undefined) return { event: { path } };
   if (typeof version !== 'string' || !isCanonical(version)) return undefined;
   // A kind that is not known here is taken for the whole version: more is forgotten than need be, never less.
   const ext = artifactExts.find((known) => known === value['ext']);
-  return ext === undefined ? { path, version } : { path, version, ext };
+  if (value['trust'] !== true)
+    return { event: ext === undefined ? { path, version } : { path, version, ext } };
+  return ext === undefined ? undefined : { trusted: { path, version, ext } };
 }

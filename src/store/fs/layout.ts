@@ -27,6 +27,8 @@ export class Layout {
   /** Markers of what was published unproven and is to be proven later. */
   readonly awaiting: string;
   readonly quarantine: string;
+  /** Held by whoever changes the quarantine. */
+  readonly quarantineLock: string;
 
   constructor(data: string) {
     this.data = data;
@@ -38,6 +40,7 @@ export class Layout {
     this.claims = join(this.meta, 'claims');
     this.awaiting = join(this.meta, 'unproven');
     this.quarantine = join(data, 'quarantine');
+    this.quarantineLock = join(this.meta, 'quarantine.lock');
   }
 
   /** `download/{escaped module}/@v`. */
@@ -87,7 +90,13 @@ export class Layout {
     return join(folder, operation);
   }
 
-  /** `meta/sumdb/{escaped name}/head.json` or `fork.json`: no operation has such a name. Undefined as above. */
+  /** `meta/sumdb/{escaped name}/lookup`: the folder below which answers to lookups are. Undefined as above. */
+  sumdbLookups(name: string): string | undefined {
+    const folder = this.#sumdbFolder(name);
+    return folder === undefined ? undefined : join(folder, 'lookup');
+  }
+
+  /** `meta/sumdb/{escaped name}/head.json`, `fork.json`, …: no operation has such a name. Undefined as above. */
   sumdbState(name: string, state: SumdbState): string | undefined {
     const folder = this.#sumdbFolder(name);
     return folder === undefined ? undefined : join(folder, `${state}.json`);

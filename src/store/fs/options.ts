@@ -1,5 +1,4 @@
 /** What the folder store is given: the composition root fills it from the configuration. */
-import { reasonOf } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 
 export interface FsStoreOptions {
@@ -20,23 +19,4 @@ export interface FsStoreOptions {
   readonly quarantineBytes?: number;
   /** Entries kept in quarantine; of more, the oldest go. Default 1 000. */
   readonly quarantineEntries?: number;
-}
-
-/** Resolves after `delayMs`, or rejects with the signal's reason. */
-export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted === true) {
-      reject(reasonOf(signal));
-      return;
-    }
-    function onAbort(): void {
-      timer.cancel();
-      if (signal !== undefined) reject(reasonOf(signal));
-    }
-    const timer = clock.setTimeout(() => {
-      signal?.removeEventListener('abort', onAbort);
-      resolve();
-    }, delayMs);
-    signal?.addEventListener('abort', onAbort, { once: true });
-  });
 }

@@ -40,6 +40,8 @@ export interface PublisherOptions {
   readonly records: Records;
   readonly awaiting: AwaitingProof;
   readonly hardLinks: boolean;
+  /** The artifact stands under its name, by this publication or an earlier one. */
+  onPublished(key: ArtifactKey): void;
 }
 
 export class Publisher {
@@ -59,7 +61,9 @@ export class Publisher {
       if (await journal.overtook(staged.fence)) throw purgedError(key);
       await lists.expect(key.path);
       try {
-        return await this.#publish(key, staged, facts);
+        const result = await this.#publish(key, staged, facts);
+        this.#options.onPublished(key);
+        return result;
       } finally {
         lists.changed(key.path);
       }
@@ -229,7 +233,7 @@ export class Publisher {
 
   /** What proves one of two equal contents proves the other; the first one's provenance stays. */
   async #prove(key: ArtifactKey, stored: ArtifactRecord, offered: ArtifactRecord): Promise<ArtifactRecord> {
-    const { records, awaiting } = this.#options;
+    const { records, awaiting, journal } = this.#options;
     // Another process may have proven it since the record came into memory here.
     const latest = (await records.stored(key).catch(() => undefined)) ?? stored;
     const { proof, unproven, ...facts } = latest.sha256 === stored.sha256 ? latest : stored;
@@ -237,7 +241,12 @@ export class Publisher {
     const record = { ...facts, ...trust };
     const isNews = trust.proof !== proof || trust.unproven !== unproven;
     // Not written is not lost: it counts as it did before.
-    if (isNews) await records.write(key, record).catch(() => {});
+    if (isNews) {
+      await records
+        .write(key, record)
+        .then(() => journal.tellTrust(key))
+        .catch(() => {});
+    }
     if (trust.unproven !== 'unreachable') await awaiting.unmark(key).catch(() => {});
     return record;
   }

@@ -13,6 +13,7 @@ import type { Journal } from './journal.ts';
 import { artifactExts, type Layout } from './layout.ts';
 import type { Lists } from './lists.ts';
 import type { Mutables } from './mutables.ts';
+import type { QuarantineWriter } from './quarantine-writer.ts';
 import type { Records } from './records.ts';
 import { readVersions } from './versions-folder.ts';
 
@@ -24,6 +25,7 @@ export interface PurgerOptions {
   readonly records: Records;
   readonly awaiting: AwaitingProof;
   readonly mutables: Mutables;
+  readonly quarantine: Pick<QuarantineWriter, 'settle'>;
 }
 
 export interface PurgeResult {
@@ -58,9 +60,21 @@ export async function purge(order: PurgeEvent, options: PurgerOptions): Promise<
   await folders.sync(await removeEmptyUpTo(folder, layout.download));
   await removeEmptyUpTo(layout.recordsFolder(path), layout.meta);
   await removeEmptyUpTo(layout.mutableFolder(path), layout.meta);
+  await settleSuspects(event, options);
   // Told again now: what a listener looked up between the first line and the removal was still the old file.
   await journal.append(event);
   return result;
+}
+
+/** Whoever purges wants to hear of what is there from now on: an absence says nothing of the copy that rotted. */
+async function settleSuspects({ path, version }: PurgeEvent, { quarantine }: PurgerOptions): Promise<void> {
+  const beginning = version === undefined ? `${path}@` : `${path}@${version}.`;
+  const exts: readonly string[] = artifactExts;
+  const concerns = (artifact: string): boolean =>
+    artifact.startsWith(beginning) &&
+    (version === undefined || exts.includes(artifact.slice(beginning.length)));
+  // What was purged is gone whatever a full disk says to this; purging again settles it.
+  await quarantine.settle(concerns).catch(() => {});
 }
 
 async function removeVersion(

@@ -15,7 +15,7 @@ const maxNameChars = 300;
 const maxHeaders = 24;
 const maxHeaderChars = 300;
 
-const causes: readonly SuspectCause[] = ['mismatch', 'retagged', 'rotten', 'import'];
+const causes: readonly SuspectCause[] = ['mismatch', 'retagged', 'corrupt', 'rotten', 'import'];
 
 /** 16 hex digits of SHA-256 over the artifact, the source and the bytes' SHA-256. */
 export function idOf({ key, source, sha256 }: Pick<Evidence, 'key' | 'source' | 'sha256'>): string {
@@ -81,6 +81,7 @@ export function parseEntry(text: string, id: string): StoredEntry | undefined {
     id,
     firstAtMs,
     count,
+    ...(raw['settled'] === true ? { settled: true as const } : {}),
     ...textsIn(raw),
     ...(headers === undefined ? {} : { headers: headersIn(headers) }),
   };

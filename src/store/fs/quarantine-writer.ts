@@ -1,26 +1,43 @@
 /**
  * Writes the quarantine, one at a time among all processes. Evidence is durable before the bytes are moved, and goes
- * after them, so that a kill in between leaves evidence without bytes and never bytes that nobody can explain.
+ * after them, so that a kill in between leaves evidence without bytes and never bytes that nobody can explain. Whoever
+ * adds a suspect waits for that only: the bounds are kept behind it.
  */
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { join } from 'node:path';
-import type { Clock } from '../../lib/clock.ts';
+import type { ArtifactKey } from '../../gomod/types.ts';
+import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Evidence, QuarantineEntry, SuspectBytes } from '../quarantine.ts';
 import { StoreError, storeError } from '../store-error.ts';
-import { FileLock } from './file-lock.ts';
+import { FileLock, type IsHeld } from './file-lock.ts';
 import { createFile, isErrno, rename, statIfAny, unlinkIfAny } from './files.ts';
 import type { FolderSync } from './folder-sync.ts';
-import { idOf, isQuarantineId, nextEntry, renderEntry } from './quarantine-entry.ts';
+import { keyText } from './layout.ts';
+import { idOf, isQuarantineId, nextEntry, renderEntry, type StoredEntry } from './quarantine-entry.ts';
 import type { QuarantineFolder } from './quarantine-folder.ts';
+import { Rerun } from './rerun.ts';
 import type { Space } from './space.ts';
 import { StagedFile } from './staged-file.ts';
 
 /** Nobody but the owner reads what may be malicious. */
 const bytesMode = 0o600;
+/** Others wait for the lock meanwhile. */
+const removedAtOnce = 100;
+/** Each takes two fsyncs. */
+const settledAtOnce = 20;
+/** Publications gather for so long before it is looked whether they settle a suspect. */
+const settleTogetherMs = 1_000;
+/** More than these are not remembered: the next purge or publication settles them. */
+const maxToSettle = 10_000;
+
+/** Tells that an entry is changed. */
+export type Touch = (id: string) => void;
 
 export interface QuarantineWriterOptions {
   readonly folder: QuarantineFolder;
+  /** Where the lock file is: not in the folder, whose time tells what came and went. */
+  readonly lock: string;
   readonly clock: Clock;
   readonly folders: FolderSync;
   readonly space: Space;
@@ -28,15 +45,30 @@ export interface QuarantineWriterOptions {
   readonly staging: string;
   readonly maxBytes: number;
   readonly maxEntries: number;
+  /** A published artifact of this key can be seen. */
+  isPublished(key: ArtifactKey): Promise<boolean>;
 }
 
 export class QuarantineWriter {
   readonly #options: QuarantineWriterOptions;
   readonly #lock: FileLock;
+  readonly #trimming = new Rerun(() => this.#trim());
+  readonly #settling = new Rerun(() => this.#settlePublished());
+  #trimmed: Promise<void> = Promise.resolve();
+  #settled: Promise<void> = Promise.resolve();
+  #newest: string | undefined;
+  /** By `keyText`: published, and not yet looked whether that settles a suspect. */
+  readonly #published = new Map<string, ArtifactKey>();
+  #settleTimer: Timer | undefined;
 
   constructor(options: QuarantineWriterOptions) {
     this.#options = options;
     this.#lock = new FileLock(options);
+  }
+
+  /** Larger bytes are not kept. */
+  get maxBytes(): number {
+    return this.#options.maxBytes;
   }
 
   /** Rejects with StoreError or the system's error; a staged file is given up in any case. */
@@ -66,37 +98,84 @@ export class QuarantineWriter {
   async drop(id: string): Promise<boolean> {
     const { folder } = this.#options;
     if (!isQuarantineId(id) || (await statIfAny(folder.evidenceFile(id))) === undefined) return false;
-    return await this.locked(() => this.#remove(id));
+    return await this.locked((touch) => this.#remove(id, touch));
   }
 
-  /** Runs `work` while no other changes the quarantine. */
-  async locked<Result>(work: () => Promise<Result>): Promise<Result> {
-    const { folder, folders } = this.#options;
+  /**
+   * Runs `work` while no other changes the quarantine; it calls `touch` with each entry that it changes. What goes
+   * beyond the bounds then is removed in the background.
+   */
+  async locked<Result>(work: (touch: Touch) => Promise<Result>): Promise<Result> {
+    const { folder, folders, lock } = this.#options;
     await folders.ensure(folder.path);
-    return await this.#lock.run(join(folder.path, 'lock'), work);
+    const { result, index } = await this.#lock.run(lock, (isHeld) => folder.change(work, isHeld));
+    // What another process did is read in the background as well.
+    if (index === undefined || index.isBeyond(this.#options)) {
+      // Tried again after the next suspect.
+      this.#trimmed = this.#trimming.request().catch(() => {});
+    }
+    return result;
   }
 
-  /** Writes the evidence durably; to be called under the lock. Resolves to its id. */
-  async note(evidence: Evidence): Promise<string> {
-    const { folder, folders } = this.#options;
+  /** Writes the evidence durably; to be called in `locked`. Resolves to its id. */
+  async note(evidence: Evidence, touch: Touch): Promise<string> {
+    const { folder } = this.#options;
     const id = idOf(evidence);
-    const temporary = this.#temporary();
-    await createFile(temporary, renderEntry(nextEntry(evidence, await folder.stored(id))), true);
-    await folders.replace(temporary, folder.evidenceFile(id));
+    this.#newest = id;
+    await this.#keep(nextEntry(evidence, await folder.stored(id)), touch);
     return id;
   }
 
-  /** Makes the entry's moved bytes durable and keeps the bounds; to be called under the lock. */
-  async settle(id: string): Promise<void> {
+  /** Makes the entry's moved bytes durable; to be called in `locked`. */
+  async sync(): Promise<void> {
     const { folder, folders } = this.#options;
     await folders.sync(folder.path);
-    await this.#trim(id);
+  }
+
+  /** An artifact was published, so what is kept of an earlier copy of ours is settled. Marked in the background. */
+  published(key: ArtifactKey): void {
+    if (this.#published.size >= maxToSettle) return;
+    this.#published.set(keyText(key), key);
+    this.#settleTimer ??= this.#options.clock.setTimeout(() => {
+      this.#settleTimer = undefined;
+      this.#settled = this.#settling.request().catch(() => {});
+    }, settleTogetherMs);
+  }
+
+  /**
+   * Marks the suspects that were stored here as settled, where `concerns` says so of the artifact's `keyText` and
+   * `isDue` does when it is about to be done. Rejects with StoreError or the system's error.
+   */
+  async settle(
+    concerns: (artifact: string) => boolean,
+    isDue: (key: ArtifactKey) => Promise<boolean> = () => Promise.resolve(true),
+  ): Promise<void> {
+    const { folder } = this.#options;
+    const ids = (await folder.current()).unsettled(concerns);
+    for (let start = 0; start < ids.length; start += settledAtOnce) {
+      await this.locked(async (touch) => {
+        for (const id of ids.slice(start, start + settledAtOnce)) {
+          const entry = await folder.stored(id);
+          if (entry === undefined || entry.settled === true || !(await isDue(entry.key))) continue;
+          await this.#keep({ ...entry, settled: true }, touch);
+        }
+      });
+    }
+  }
+
+  /** Resolves when what is done in the background is done, or cannot be done now. */
+  async idle(): Promise<void> {
+    this.#settleTimer?.cancel();
+    this.#settleTimer = undefined;
+    await this.#settled;
+    if (this.#published.size > 0) await this.#settling.request().catch(() => {});
+    await this.#trimmed;
   }
 
   async #add(evidence: Evidence, place: (target: string) => Promise<void>): Promise<QuarantineEntry> {
     const { folder, maxBytes } = this.#options;
-    return await this.locked(async () => {
-      const id = await this.note(evidence);
+    return await this.locked(async (touch) => {
+      const id = await this.note(evidence, touch);
       if (evidence.sizeBytes <= maxBytes && (await this.#hasRoom())) {
         try {
           await place(folder.bytesFile(id));
@@ -104,13 +183,21 @@ export class QuarantineWriter {
           // The disk is full: what is known of the suspect is kept all the same.
           if (!isErrno(error, 'ENOSPC', 'EDQUOT')) throw error;
         }
+        await this.sync();
       }
-      await this.settle(id);
       const entry = await folder.get(id);
       if (entry === undefined)
         throw storeError('io', `the evidence ${id} of ${evidence.source} was not kept`);
       return entry;
     });
+  }
+
+  async #keep(entry: StoredEntry, touch: Touch): Promise<void> {
+    const { folder, folders } = this.#options;
+    const temporary = this.#temporary();
+    touch(entry.id);
+    await createFile(temporary, renderEntry(entry), true);
+    await folders.replace(temporary, folder.evidenceFile(entry.id));
   }
 
   async #write(body: Buffer, target: string): Promise<void> {
@@ -135,47 +222,61 @@ export class QuarantineWriter {
     }
   }
 
-  async #remove(id: string): Promise<boolean> {
+  async #remove(id: string, touch: Touch): Promise<boolean> {
     const { folder } = this.#options;
+    touch(id);
     await unlinkIfAny(folder.bytesFile(id));
     return await unlinkIfAny(folder.evidenceFile(id));
   }
 
-  /** The oldest bytes go first, then the oldest entries; `newest` goes last, whatever its evidence says of the time. */
-  async #trim(newest: string): Promise<void> {
-    const { folder, maxBytes, maxEntries } = this.#options;
-    const { evidence, bytes } = await folder.ids();
-    const explained = new Set(evidence);
-    const sizes = new Map<string, number>();
-    for (const id of bytes) {
-      if (explained.has(id)) sizes.set(id, (await statIfAny(folder.bytesFile(id)))?.sizeBytes ?? 0);
-      else await unlinkIfAny(folder.bytesFile(id));
-    }
-    let totalBytes = sizes.values().reduce((sum, sizeBytes) => sum + sizeBytes, 0);
-    let excess = evidence.length - maxEntries;
-    if (totalBytes <= maxBytes && excess <= 0) return;
-    for (const id of await this.#oldestFirst(evidence, newest)) {
-      const sizeBytes = sizes.get(id) ?? 0;
-      if (excess > 0) {
-        await this.#remove(id);
-        excess -= 1;
-        totalBytes -= sizeBytes;
-      } else if (totalBytes > maxBytes && sizes.has(id)) {
-        await unlinkIfAny(folder.bytesFile(id));
-        totalBytes -= sizeBytes;
-      } else if (totalBytes <= maxBytes) return;
+  async #settlePublished(): Promise<void> {
+    const artifacts = new Set(this.#published.keys());
+    this.#published.clear();
+    // Withdrawn or purged again meanwhile: what is in quarantine may be of the later copy.
+    await this.settle(
+      (artifact) => artifacts.has(artifact),
+      (key) => this.#options.isPublished(key),
+    );
+  }
+
+  /** A batch at a time, so that whoever adds a suspect never waits long for the lock. */
+  async #trim(): Promise<void> {
+    const { folder, lock } = this.#options;
+    for (;;) {
+      // Most of the reading is done before the lock is taken.
+      await folder.current();
+      const isDone = await this.#lock.run(lock, async (isHeld) => {
+        await folder.learn();
+        const { result } = await folder.change((touch) => this.#trimOnce(touch, isHeld), isHeld);
+        return result;
+      });
+      if (isDone) return;
     }
   }
 
-  /** What nobody can read counts as older than everything. */
-  async #oldestFirst(ids: readonly string[], newest: string): Promise<string[]> {
+  /** True when nothing is left to do, or it is no longer ours to do. */
+  async #trimOnce(touch: Touch, isHeld: IsHeld): Promise<boolean> {
     const { folder } = this.#options;
-    const aged: { id: string; atMs: number }[] = [];
-    for (const id of ids) {
-      const atMs = id === newest ? Number.POSITIVE_INFINITY : ((await folder.stored(id))?.atMs ?? -1);
-      aged.push({ id, atMs });
+    const index = await folder.current();
+    const { entries, bytes } = index.excess(this.#options, this.#newest);
+    let left = removedAtOnce;
+    for (const id of folder.takeOrphans(left)) {
+      if (!(await isHeld())) return true;
+      left -= 1;
+      if ((await statIfAny(folder.evidenceFile(id))) === undefined) await unlinkIfAny(folder.bytesFile(id));
     }
-    return aged.sort((one, other) => one.atMs - other.atMs).map(({ id }) => id);
+    for (const id of entries) {
+      if (left === 0 || !(await isHeld())) return left > 0;
+      await this.#remove(id, touch);
+      left -= 1;
+    }
+    for (const id of bytes) {
+      if (left === 0 || !(await isHeld())) return left > 0;
+      touch(id);
+      await unlinkIfAny(folder.bytesFile(id));
+      left -= 1;
+    }
+    return true;
   }
 
   #temporary(): string {

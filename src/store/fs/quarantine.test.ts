@@ -18,6 +18,21 @@ function ageFolder(folder: string): void {
   fs.utimesSync(join(folder, 'quarantine'), then, then);
 }
 
+/** Evidence of suspects of other modules, as if it had come long ago. */
+function fillWith(folder: string, count: number): void {
+  for (let index = 0; index < count; index++) {
+    const evidence = evidenceOf(keyOf(`example.com/m${index}`, 'v1.0.0', 'zip'), `body ${index}`);
+    const entry = nextEntry({ ...evidence, atMs: index }, undefined);
+    fs.writeFileSync(join(folder, `quarantine/${entry.id}.json`), renderEntry(entry));
+  }
+}
+
+function newFile(folder: string): string {
+  const path = join(folder, 'taken');
+  fs.writeFileSync(path, '');
+  return path;
+}
+
 describe('the quarantine folder', () => {
   it('has flat files named by id, the bytes for the owner only, nothing of it under download', async () => {
     const folder = makeTestFolder();
@@ -74,9 +89,9 @@ describe('the quarantine folder', () => {
     const first = await folder.open();
     const id = await add(first, 'bad');
     await first.close();
-    fs.writeFileSync(join(folder.path, 'quarantine/lock'), '');
+    fs.writeFileSync(join(folder.path, 'meta/quarantine.lock'), '');
     const then = Date.now() / 1_000 - 6;
-    fs.utimesSync(join(folder.path, 'quarantine/lock'), then, then);
+    fs.utimesSync(join(folder.path, 'meta/quarantine.lock'), then, then);
 
     const store = await folder.open();
     expect(await add(store, 'bad', 2_000)).toBe(id);
@@ -91,6 +106,7 @@ describe('the quarantine folder', () => {
     fs.writeFileSync(join(folder.path, 'quarantine/5555555555555555.bytes'), 'orphan');
     fs.writeFileSync(join(folder.path, 'quarantine/foreign.bytes'), 'foreign');
     await add(store, 'worse');
+    await store.idle();
     expect(folder.files('quarantine')).not.toContain('5555555555555555.bytes');
     expect(folder.files('quarantine')).toContain('foreign.bytes');
   });
@@ -99,6 +115,7 @@ describe('the quarantine folder', () => {
     const folder = makeTestFolder();
     const [store, other] = [await folder.open(), await folder.open()];
     const id = await add(other, 'bad');
+    await other.idle();
     ageFolder(folder.path);
     await store.quarantine.list();
     const readdir = vi.spyOn(fs.promises, 'readdir');
@@ -120,6 +137,7 @@ describe('the quarantine folder', () => {
     const id = await add(store, 'bad');
     fs.writeFileSync(join(folder.path, 'quarantine/1111111111111111.json'), 'torn');
     const next = await add(store, 'worse');
+    await store.idle();
     expect((await store.quarantine.list()).map((entry) => entry.id).toSorted()).toEqual(
       [id, next].toSorted(),
     );
@@ -131,7 +149,93 @@ describe('the quarantine folder', () => {
     const store = await folder.open({ quarantineEntries: 1 });
     await add(store, 'bad', 5_000);
     const last = await add(store, 'worse', 1);
+    await store.idle();
     expect((await store.quarantine.list()).map((entry) => entry.id)).toEqual([last]);
+  });
+
+  it('keeps the last bytes that fit its bound, though they are more than what trimming leaves', async () => {
+    const folder = makeTestFolder();
+    const store = await folder.open({ quarantineBytes: 20 });
+    await add(store, 'x'.repeat(12), 5_000);
+    const last = await add(store, 'y'.repeat(19), 1);
+    await store.idle();
+    expect((await store.quarantine.list()).map((entry) => [entry.id, entry.hasBytes])).toEqual([
+      [expect.any(String), false],
+      [last, true],
+    ]);
+  });
+
+  it('trims to below its bound, so that not every suspect at the bound trims again', async () => {
+    const folder = makeTestFolder();
+    const store = await folder.open({ quarantineEntries: 20 });
+    for (let atMs = 0; atMs < 21; atMs++) await add(store, `body ${atMs}`, atMs);
+    await store.idle();
+    expect((await store.quarantine.list()).map((entry) => entry.atMs)).toEqual(
+      Array.from({ length: 18 }, (_, index) => 20 - index),
+    );
+  });
+
+  it('reads no other evidence when one is added to many, and none at all to find it', async () => {
+    const folder = makeTestFolder();
+    await add(await folder.open(), 'first');
+    fillWith(folder.path, 1_000);
+    const store = await folder.open();
+    await add(store, 'bad');
+    await store.idle();
+    const opened = vi.spyOn(fs, 'open');
+    const stats = vi.spyOn(fs, 'stat');
+
+    await add(store, 'worse');
+    const calls = opened.mock.calls.length + stats.mock.calls.length;
+    opened.mockClear();
+    expect(await store.quarantine.of(zip)).toHaveLength(3);
+
+    expect(calls).toBeLessThan(40);
+    expect(opened).not.toHaveBeenCalled();
+    opened.mockRestore();
+    stats.mockRestore();
+  });
+
+  it('counts with what other processes added, and reads only what is new of it', async () => {
+    const folder = makeTestFolder();
+    const [store, other] = [await folder.open({ quarantineEntries: 20 }), await folder.open()];
+    await add(store, 'bad', 1);
+    await store.idle();
+    for (let atMs = 2; atMs <= 19; atMs++) await add(other, `body ${atMs}`, atMs);
+    await other.idle();
+    const opened = vi.spyOn(fs, 'open');
+    expect(await store.quarantine.list()).toHaveLength(19);
+    expect(opened.mock.calls.filter(([path]) => String(path).endsWith('.json'))).toHaveLength(18);
+    opened.mockRestore();
+
+    for (let atMs = 20; atMs <= 21; atMs++) await add(store, `body ${atMs}`, atMs);
+    await store.idle();
+    expect((await other.quarantine.list()).map((entry) => entry.atMs)).toEqual(
+      Array.from({ length: 18 }, (_, index) => 21 - index),
+    );
+  });
+
+  it('trims no further when the lock was taken from it', async () => {
+    const folder = makeTestFolder();
+    await (await folder.open()).close();
+    const first = await folder.open();
+    for (let atMs = 0; atMs < 12; atMs++) await add(first, `body ${atMs}`, atMs);
+    await first.close();
+    const store = await folder.open({ quarantineEntries: 6 });
+    const lock = join(folder.path, 'meta/quarantine.lock');
+    const { unlink } = fs;
+    let removed = 0;
+    const spy = vi.spyOn(fs, 'unlink').mockImplementation((path, done) => {
+      // As another process does that counts the holder as dead.
+      if (String(path).endsWith('.json') && ++removed === 2) fs.renameSync(newFile(folder.path), lock);
+      unlink(path, done);
+    });
+    await add(store, 'last', 100);
+    await store.idle();
+    spy.mockRestore();
+    expect(removed).toBe(2);
+    expect(await store.quarantine.list()).toHaveLength(11);
+    expect(fs.existsSync(lock)).toBe(true);
   });
 
   it('takes only files that were staged here', async () => {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import type { ArtifactKey } from '../../gomod/types.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { sleep } from '../../lib/sleep.ts';
 import type { ArtifactRecord } from '../store.ts';
 import { storeError } from '../store-error.ts';
 import {
@@ -23,7 +24,6 @@ import {
 } from './files.ts';
 import { hashFile } from './hash-file.ts';
 import { keyText, type Layout } from './layout.ts';
-import { sleep } from './options.ts';
 import { isH1, parseRecord, renderRecord } from './record-file.ts';
 import { trustOf } from './trust.ts';
 
@@ -48,6 +48,8 @@ export class Records {
   readonly #staging: string | undefined;
   readonly #cache: LRUCache<string, ArtifactRecord>;
   readonly #rebuilding = new Map<string, Promise<ArtifactRecord>>();
+  /** Grows with each `forget`: what was read before one must not be remembered after it. */
+  #epoch = 0;
 
   constructor(options: RecordsOptions) {
     this.#layout = options.layout;
@@ -62,9 +64,10 @@ export class Records {
     const name = keyText(key);
     const cached = this.#cache.get(name);
     if (cached !== undefined && fits(cached, facts)) return cached;
+    const epoch = this.#epoch;
     const stored = await this.#read(key);
     if (stored !== undefined && fits(stored, facts)) {
-      this.#remember(name, stored);
+      if (epoch === this.#epoch) this.#remember(name, stored);
       return stored;
     }
     let running = this.#rebuilding.get(name);
@@ -84,6 +87,12 @@ export class Records {
   async write(key: ArtifactKey, record: ArtifactRecord): Promise<void> {
     await replaceFile(this.#layout.record(key), renderRecord(record), this.#temporary());
     this.#remember(keyText(key), record);
+  }
+
+  /** Another process may have changed the record: it is read again. */
+  forget(key: ArtifactKey): void {
+    this.#epoch += 1;
+    this.#cache.delete(keyText(key));
   }
 
   async remove(key: ArtifactKey): Promise<void> {
@@ -111,6 +120,7 @@ export class Records {
       const published = await this.#waitForPublisher(key, facts);
       if (published !== undefined) return published;
     }
+    const epoch = this.#epoch;
     const sha256 = await hashFile(file);
     if (stored !== undefined && stored.sha256 !== sha256) {
       // The record may have been of the file that stood here before, and this file's has come meanwhile.
@@ -133,7 +143,7 @@ export class Records {
       ...(stored === undefined ? {} : trustOf(stored)),
     };
     const kept = await this.#keepRebuilt(key, record, stored === undefined);
-    this.#remember(keyText(key), kept);
+    if (epoch === this.#epoch) this.#remember(keyText(key), kept);
     return kept;
   }
 

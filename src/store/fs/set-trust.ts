@@ -4,14 +4,16 @@ import type { Trust } from '../store.ts';
 import { StoreError } from '../store-error.ts';
 import type { AwaitingProof } from './awaiting-proof.ts';
 import { isAbsence, OpenFile, statIfAny } from './files.ts';
+import type { Journal } from './journal.ts';
 import type { Layout } from './layout.ts';
 import type { Records } from './records.ts';
-import { trustOf } from './trust.ts';
+import { isSameTrust, trustOf } from './trust.ts';
 
 export interface SetTrustOptions {
   readonly layout: Layout;
   readonly records: Records;
   readonly awaiting: AwaitingProof;
+  readonly journal: Pick<Journal, 'tellTrust'>;
 }
 
 /** False: absent, rotten, or other bytes. Rejects with the system's error. */
@@ -38,11 +40,11 @@ async function setOf(
   key: ArtifactKey,
   sha256: string,
   trust: Trust,
-  { layout, records, awaiting }: SetTrustOptions,
+  { layout, records, awaiting, journal }: SetTrustOptions,
 ): Promise<boolean> {
   const facts = await file.stat();
   if (!facts.isFile) return false;
-  const { proof: _proof, unproven: _unproven, ...known } = await records.of(key, file, facts);
+  const { proof, unproven, ...known } = await records.of(key, file, facts);
   if (known.sha256 !== sha256) return false;
   const told = trustOf(trust);
   const waits = told.unproven === 'unreachable';
@@ -54,5 +56,6 @@ async function setOf(
     return false;
   }
   if (!waits) await awaiting.unmark(key);
+  if (!isSameTrust(told, { proof, unproven })) await journal.tellTrust(key);
   return true;
 }

@@ -1,5 +1,6 @@
 /** Answers of checksum databases as plain files, replaced atomically and never fsynced: they can be asked for again. */
 import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
 import { join } from 'node:path';
 import { type KeptSumdb, maxSumdbBytes } from '../store.ts';
 import { isAbsence, isErrno, OpenFile, replaceFile } from './files.ts';
@@ -14,6 +15,27 @@ export async function readSumdb(
   const path = layout.sumdb(name, operation);
   const kept = path === undefined ? undefined : await readSmallFile(path);
   return kept === undefined ? undefined : { body: kept.body, keptAtMs: kept.modifiedAtMs };
+}
+
+/** Rejects with the system's error. */
+export async function* walkLookups(layout: Layout, name: string): AsyncGenerator<string> {
+  const folder = layout.sumdbLookups(name);
+  if (folder !== undefined) yield* filesIn(folder, 'lookup');
+}
+
+async function* filesIn(folder: string, operation: string): AsyncGenerator<string> {
+  let entries: fs.Dir;
+  try {
+    entries = await fs.promises.opendir(folder);
+  } catch (error) {
+    if (isAbsence(error)) return;
+    throw error;
+  }
+  for await (const entry of entries) {
+    const below = `${operation}/${entry.name}`;
+    if (entry.isDirectory()) yield* filesIn(join(folder, entry.name), below);
+    else if (entry.isFile()) yield below;
+  }
 }
 
 /** Undefined when there is no such file, or one longer than `maxSumdbBytes`. Rejects with the system's error. */

@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -8,28 +6,16 @@ import type { ArtifactKey } from '../../gomod/types.ts';
 import { collect, evidenceOf, keyOf, textOf } from '../contract/kit.ts';
 import type { FsStore } from './fs-store.ts';
 import { makeTestFolder, type TestFolder } from './test-folder.ts';
+import { killAfter } from './test-killed.ts';
 import { bodyOf, database, headOf } from './test-suspects.ts';
 import { renderList } from './versions-folder.ts';
 
 const rounds = 7;
 
-/** Kills the child in whatever it is doing once it has told `lines` lines; gives the last number of each word. */
-async function killAfter(folder: string, round: number, lines: number): Promise<Map<string, number>> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'test-suspects.ts'), folder, `${round}`], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let report = '';
-  let isKilled = false;
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    report += text;
-    if (isKilled || report.split('\n').length <= lines) return;
-    isKilled = true;
-    child.kill('SIGKILL');
-  });
-  await once(child, 'close');
-  expect(child.signalCode).toBe('SIGKILL');
+/** The last number that the child told of each word. */
+async function lastTold(folder: string, round: number, lines: number): Promise<Map<string, number>> {
   const last = new Map<string, number>();
-  for (const line of report.split('\n').slice(0, -1)) {
+  for (const line of await killAfter('test-suspects.ts', [folder, `${round}`], lines)) {
     const [word = '', number = ''] = line.split(' ');
     last.set(word, Number(number));
   }
@@ -58,7 +44,7 @@ describe('a process killed while it withdraws, quarantines and swaps', () => {
     const folder = makeTestFolder();
     const path = parseModulePath('example.com/withdrawn');
     for (let round = 0; round < rounds; round++) {
-      const last = await killAfter(folder.path, round, 3 + round * 7);
+      const last = await lastTold(folder.path, round, 3 + round * 7);
       ageLocks(folder);
       const store = await folder.open();
       await store.idle();

@@ -77,6 +77,81 @@ describe('trust in the folder', () => {
   });
 });
 
+describe('a renewal in the folder', () => {
+  it('writes record and .ziphash that are wrong, missing or unreadable, and leaves the file alone', async () => {
+    const folder = makeTestFolder();
+    await put(await folder.open(), zip, 'bytes', { proof, source: 'mirror' });
+    const truth = folder.text(record);
+    const { ino, mtimeMs } = fs.statSync(join(folder.path, file));
+    const ziphash = 'download/example.com/m/@v/v1.0.0.ziphash';
+    const spoil: (() => void)[] = [
+      () =>
+        fs.writeFileSync(
+          join(folder.path, record),
+          (truth ?? '').replace(sha256Of('bytes'), 'ab'.repeat(32)),
+        ),
+      () => fs.writeFileSync(join(folder.path, ziphash), fakeH1('another')),
+      () => fs.rmSync(join(folder.path, ziphash)),
+    ];
+    for (const each of spoil) {
+      each();
+      const store = await folder.open();
+      expect(await store.renew(zip, { sha256: sha256Of('bytes'), h1: fakeH1('bytes'), proof })).toBe(true);
+      await store.idle();
+      expect(folder.text(record)).toBe(truth);
+      expect(folder.text(ziphash)).toBe(fakeH1('bytes'));
+      expect(fs.readdirSync(join(store.instanceFolder ?? '', 'staging'))).toEqual([]);
+    }
+    expect(fs.statSync(join(folder.path, file))).toMatchObject({ ino, mtimeMs });
+  });
+
+  it('never judges another file that came while it hashed or wrote', async () => {
+    const folder = makeTestFolder();
+    const store = await folder.open();
+    await put(store, zip, 'bytes', { proof });
+    const final = join(folder.path, file);
+    const { rename } = fs;
+    let isReplaced = false;
+    const spy = vi.spyOn(fs, 'rename').mockImplementation((from, to, done) => {
+      if (to === join(folder.path, record) && !isReplaced) {
+        isReplaced = true;
+        fs.writeFileSync(join(folder.path, 'healed'), 'other');
+        fs.renameSync(join(folder.path, 'healed'), final);
+      }
+      rename(from, to, done);
+    });
+
+    const renewed = await store.renew(zip, { sha256: sha256Of('bytes'), h1: fakeH1('bytes'), proof });
+    spy.mockRestore();
+
+    expect([isReplaced, renewed]).toEqual([true, false]);
+    expect(await recordIn(store)).toMatchObject({ sha256: sha256Of('other'), source: 'unknown' });
+    expect((await recordIn(store))?.proof).toBeUndefined();
+  });
+});
+
+describe('a walk', () => {
+  it('tells what the disk does not give back, and goes on', async () => {
+    const folder = makeTestFolder();
+    const store = await folder.open();
+    await put(store, zip, 'bytes', { proof });
+    await put(store, { ...zip, ext: 'mod' }, 'module m\n', { proof });
+    const after = keyOf('example.com/n', 'v1.0.0', 'zip');
+    await put(store, after, 'bytes', { proof });
+    // Reads of it end with EIO, as those of a bad sector do.
+    fs.rmSync(join(folder.path, record));
+    fs.symlinkSync('/proc/self/mem', join(folder.path, record));
+
+    const entries = await collect((await folder.open()).versions());
+
+    const bad = entries.find((entry) => entry.path === zip.path);
+    expect(entries).toHaveLength(2);
+    expect(Object.keys(bad?.artifacts ?? {})).toEqual(['mod']);
+    expect(bad?.unreadable?.zip).toContain('EIO');
+    expect(entries.find((entry) => entry.path === after.path)?.unreadable).toBeUndefined();
+  });
+});
+
 describe('a withdrawal in the folder', () => {
   it('takes file, record and .ziphash away, updates the list, and leaves nothing staged', async () => {
     const folder = makeTestFolder();

@@ -17,6 +17,17 @@ export function strongerTrust(kept: Trust, offered: Trust): Trust {
   return trustOf(kept);
 }
 
+/** Both say the same to whoever asks; when a proof was found, and under which head, makes no difference. */
+export function isSameTrust(one: Trust, other: Trust): boolean {
+  return saidOf(one) === saidOf(other);
+}
+
+function saidOf({ proof, unproven }: Trust): string {
+  if (proof === undefined) return unproven ?? '';
+  if (proof.by === 'sumdb') return JSON.stringify([proof.by, proof.database, proof.recordId]);
+  return JSON.stringify([proof.by, proof.by === 'operator' ? proof.reason : proof.label]);
+}
+
 /** The trust in a record as parsed from JSON. What has another shape, or says both, counts as unknown. */
 export function parseTrust(raw: Readonly<Record<string, unknown>>): Trust {
   const { proof, unproven } = raw;

@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { escapePath, unescapePath } from '../../gomod/module-path.ts';
 import type { ArtifactKey, ModulePath } from '../../gomod/types.ts';
+import { messageOf } from '../../lib/errors.ts';
 import type { ArtifactRecord, VersionEntry } from '../store.ts';
 import { isAbsence, OpenFile } from './files.ts';
 import { artifactExts, type Layout } from './layout.ts';
@@ -21,12 +22,19 @@ export async function* walkVersions(
   for await (const path of modulesIn(layout.download, under === undefined ? '' : escapePath(under))) {
     for (const [version, exts] of await readVersions(layout.versionsFolder(path))) {
       const artifacts: VersionEntry['artifacts'] = {};
+      const unreadable: NonNullable<VersionEntry['unreadable']> = {};
       for (const ext of artifactExts) {
         if (!exts.has(ext)) continue;
-        const record = await recordOf({ path, version, ext }, layout, records);
-        if (record !== undefined) artifacts[ext] = record;
+        try {
+          const record = await recordOf({ path, version, ext }, layout, records);
+          if (record !== undefined) artifacts[ext] = record;
+        } catch (error) {
+          // One bad sector must not keep a walk from the rest of the store.
+          unreadable[ext] = `what is recorded of it cannot be read: ${messageOf(error)}`;
+        }
       }
-      if (Object.keys(artifacts).length > 0) yield { path, version, artifacts };
+      if (Object.keys(unreadable).length > 0) yield { path, version, artifacts, unreadable };
+      else if (Object.keys(artifacts).length > 0) yield { path, version, artifacts };
     }
   }
 }

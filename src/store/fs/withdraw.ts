@@ -20,7 +20,7 @@ import type { Layout } from './layout.ts';
 import type { Lists } from './lists.ts';
 import { idOf } from './quarantine-entry.ts';
 import type { QuarantineFolder } from './quarantine-folder.ts';
-import type { QuarantineWriter } from './quarantine-writer.ts';
+import type { QuarantineWriter, Touch } from './quarantine-writer.ts';
 import type { Records } from './records.ts';
 
 const bytesMode = 0o600;
@@ -58,7 +58,7 @@ export async function withdraw(
   await lists.expect(key.path);
   try {
     const about = { ...evidence, key, sizeBytes: suspect.sizeBytes };
-    return await quarantine.locked(() => take(about, suspect, options));
+    return await quarantine.locked((touch) => take(about, suspect, touch, options));
   } finally {
     lists.changed(key.path);
     // Told again now: what a listener looked up between the first line and the removal was still the old file.
@@ -83,6 +83,7 @@ async function identify(path: string, sha256: string): Promise<Suspect | undefin
 async function take(
   evidence: Evidence,
   suspect: Suspect,
+  touch: Touch,
   options: WithdrawOptions,
 ): Promise<QuarantineEntry | undefined> {
   const { layout, folders, folder, quarantine, records, awaiting } = options;
@@ -90,11 +91,12 @@ async function take(
   const published = layout.artifact(key);
   if ((await statIfAny(published))?.inode !== suspect.inode) return undefined;
   const id = idOf(evidence);
-  const isNoted = await noteIfRoom(evidence, quarantine);
+  const isNoted = await noteIfRoom(evidence, touch, quarantine);
   const bytes = folder.bytesFile(id);
   if (!(await move(published, bytes, suspect))) return undefined;
   await fs.promises.chmod(bytes, bytesMode);
-  if (!isNoted) await noteInItsPlace(evidence, bytes, quarantine);
+  if (!isNoted) await noteInItsPlace(evidence, bytes, touch, quarantine);
+  else if (evidence.sizeBytes > quarantine.maxBytes) await unlinkIfAny(bytes);
   await awaiting.unmark(key);
   // What stands there now was published after the move and has its own record.
   if ((await statIfAny(published)) === undefined) {
@@ -105,14 +107,14 @@ async function take(
     // A purge removed the emptied folder.
     if (!isAbsence(error)) throw error;
   });
-  await quarantine.settle(id);
+  await quarantine.sync();
   return await folder.get(id);
 }
 
 /** False on a full disk: the file must go all the same. */
-async function noteIfRoom(evidence: Evidence, quarantine: QuarantineWriter): Promise<boolean> {
+async function noteIfRoom(evidence: Evidence, touch: Touch, quarantine: QuarantineWriter): Promise<boolean> {
   try {
-    await quarantine.note(evidence);
+    await quarantine.note(evidence, touch);
     return true;
   } catch (error) {
     if (toStoreError(error, 'keep evidence').code === 'disk_full') return false;
@@ -124,10 +126,11 @@ async function noteIfRoom(evidence: Evidence, quarantine: QuarantineWriter): Pro
 async function noteInItsPlace(
   evidence: Evidence,
   bytes: string,
+  touch: Touch,
   quarantine: QuarantineWriter,
 ): Promise<void> {
   await unlinkIfAny(bytes);
-  await quarantine.note(evidence);
+  await quarantine.note(evidence, touch);
 }
 
 /** False when another file stood there: a healed one, which is put back unless a third has taken its place. */

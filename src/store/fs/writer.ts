@@ -6,11 +6,11 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { ArtifactKey } from '../../gomod/types.ts';
 import type { Evidence, QuarantineEntry } from '../quarantine.ts';
-import type { Claim, PublishFacts, PublishResult, PurgeEvent, Staged, Trust } from '../store.ts';
+import type { Claim, PublishFacts, PublishResult, PurgeEvent, RenewFacts, Staged, Trust } from '../store.ts';
 import { toStoreError } from '../store-error.ts';
 import { AwaitingProof } from './awaiting-proof.ts';
 import { Claims, stagedName } from './claims.ts';
-import { createFile, isErrno, OpenFile, unlinkIfAny } from './files.ts';
+import { createFile, isErrno, OpenFile, statIfAny, unlinkIfAny } from './files.ts';
 import { FolderSync } from './folder-sync.ts';
 import type { Instance } from './instance.ts';
 import type { Journal } from './journal.ts';
@@ -23,6 +23,7 @@ import { type PurgeResult, purge } from './purge.ts';
 import { QuarantineFolder } from './quarantine-folder.ts';
 import { QuarantineWriter } from './quarantine-writer.ts';
 import type { Records } from './records.ts';
+import { renew } from './renew.ts';
 import { setTrust } from './set-trust.ts';
 import type { Space } from './space.ts';
 import { StagedFile } from './staged-file.ts';
@@ -76,14 +77,22 @@ export class Writer {
     const places = { layout, clock, folders: this.#folders, staging: instance.staging };
     this.#awaiting = new AwaitingProof(places);
     this.#states = new SumdbStates(places);
-    this.#publisher = new Publisher({ ...parts, ...places, lists: this.#lists, awaiting: this.#awaiting });
     this.suspects = new QuarantineFolder(layout.quarantine, clock);
     this.quarantine = new QuarantineWriter({
       ...places,
       folder: this.suspects,
+      lock: layout.quarantineLock,
       space: parts.space,
+      isPublished: async (key) => (await statIfAny(layout.artifact(key)))?.isFile === true,
       maxBytes: options.quarantineBytes ?? defaultQuarantineBytes,
       maxEntries: options.quarantineEntries ?? defaultQuarantineEntries,
+    });
+    this.#publisher = new Publisher({
+      ...parts,
+      ...places,
+      lists: this.#lists,
+      awaiting: this.#awaiting,
+      onPublished: (key) => this.quarantine.published(key),
     });
     instance.start({
       adopt: async (left) => {
@@ -119,7 +128,8 @@ export class Writer {
   }
 
   purge(event: PurgeEvent): Promise<PurgeResult> {
-    return purge(event, { ...this.#changing(), mutables: this.mutables });
+    const { mutables, quarantine } = this;
+    return purge(event, { ...this.#changing(), mutables, quarantine });
   }
 
   withdraw(key: ArtifactKey, evidence: Evidence): Promise<QuarantineEntry | undefined> {
@@ -129,6 +139,10 @@ export class Writer {
 
   setTrust(key: ArtifactKey, sha256: string, trust: Trust): Promise<boolean> {
     return setTrust(key, sha256, trust, this.#changing());
+  }
+
+  renew(key: ArtifactKey, facts: RenewFacts): Promise<boolean> {
+    return renew(key, facts, { ...this.#changing(), staging: this.instance.staging });
   }
 
   swapSumdbState(swap: StateSwap): Promise<boolean> {
@@ -154,15 +168,17 @@ export class Writer {
     }
   }
 
-  /** Resolves when dead neighbours are cleared away and every list is written. */
+  /** Resolves when dead neighbours are cleared away, the quarantine is within its bounds and every list is written. */
   async idle(): Promise<void> {
     await this.instance.swept();
+    await this.quarantine.idle();
     await this.#lists.idle();
   }
 
   /** Writes the lists that are due and removes this process's folder. */
   async close(): Promise<void> {
     await this.instance.swept();
+    await this.quarantine.idle();
     const upToDate = await this.#lists.idle();
     this.#lists.stop();
     await this.instance.close({ keepMarkers: !upToDate });

@@ -4,19 +4,15 @@ import { describe, expect, it } from 'vitest';
 import { sumdbVectors } from '../../../test/kit/sumdb-vectors/sumdb-vectors.ts';
 import { emptyTreeHash, recordHash } from './hash.ts';
 import { LogError } from './log-error.ts';
-import { checkRecord, checkTree, proveRecord, proveTree, treeHashFrom } from './proof.ts';
+import { checkTree, proveTree, treeHashFrom } from './proof.ts';
 import { TestTree } from './test-tree.ts';
 
 const { trees } = sumdbVectors();
 const largest = TestTree.of(65_541);
 
 describe('trees and proofs are those of tlog', () => {
-  it.each(trees)('$size records', async ({ size, hash, recordProofs, treeProofs }) => {
+  it.each(trees)('$size records', async ({ size, hash, treeProofs }) => {
     expect(await treeHashFrom(size, largest.readHashes)).toEqual(hash);
-    for (const { n, proof } of recordProofs) {
-      expect(await proveRecord(size, n, largest.readHashes)).toEqual(proof);
-      checkRecord(proof, size, hash, n, recordHash(Buffer.from(`record ${n}\n`)));
-    }
     for (const { n, proof } of treeProofs) {
       expect(await proveTree(size, n, largest.readHashes)).toEqual(proof);
       checkTree(proof, size, hash, n, await treeHashFrom(n, largest.readHashes));
@@ -28,15 +24,12 @@ describe('trees and proofs are those of tlog', () => {
   });
 });
 
-it('every record and every smaller tree of every tree up to 100 is proven, and no other', async () => {
+it('every smaller tree of every tree up to 100 is proven, and no other', async () => {
   const tree = TestTree.of(100);
   for (let size = 1; size <= 100; size += 1) {
     const { hash } = await tree.head(size);
     for (let n = 0; n < size; n += 1) {
       const record = recordHash(Buffer.from(`record ${n}\n`));
-      const proof = await proveRecord(size, n, tree.readHashes);
-      checkRecord(proof, size, hash, n, record);
-      if (n > 0) refused(() => checkRecord(proof, size, hash, n - 1, record));
       const treeProof = await proveTree(size, n + 1, tree.readHashes);
       const smaller = (await tree.head(n + 1)).hash;
       checkTree(treeProof, size, hash, n + 1, smaller);
@@ -57,11 +50,6 @@ describe('what is not so is not proven', () => {
         const tampered = TestTree.of(size, (at) => (at === forged ? 'forged\n' : `record ${at}\n`));
         const head = await honest.head();
         const lie = await tampered.head();
-        const text = n === forged ? 'forged\n' : `record ${n}\n`;
-        const proof = await proveRecord(size, n, tampered.readHashes);
-        checkRecord(proof, size, lie.hash, n, recordHash(Buffer.from(text)));
-        refused(() => checkRecord(proof, size, head.hash, n, recordHash(Buffer.from(text))));
-
         const known = await tampered.head(n + 1);
         const treeProof = await proveTree(size, n + 1, tampered.readHashes);
         checkTree(treeProof, size, lie.hash, n + 1, known.hash);
@@ -78,13 +66,8 @@ describe('what is not so is not proven', () => {
     await fc.assert(
       fc.asyncProperty(shapes, fc.nat(), fc.integer({ min: 1, max: 255 }), async ({ size, n }, at, flip) => {
         const { hash } = await tree.head(size);
-        const record = recordHash(Buffer.from(`record ${n}\n`));
         const smaller = (await tree.head(n + 1)).hash;
-        const recordProof = await proveRecord(size, n, tree.readHashes);
         const treeProof = await proveTree(size, n + 1, tree.readHashes);
-        for (const wrong of spoiled(recordProof, at, flip)) {
-          refused(() => checkRecord(wrong, size, hash, n, record));
-        }
         for (const wrong of spoiled(treeProof, at, flip)) {
           refused(() => checkTree(wrong, size, hash, n + 1, smaller));
         }
@@ -95,22 +78,18 @@ describe('what is not so is not proven', () => {
   it('numbers outside the tree are refused before a hash is read', async () => {
     const unread = () => Promise.reject(new Error('asked'));
     const outside = expect.objectContaining({ code: 'bad_index' });
-    for (const n of [-1, 5, 6, 0.5]) {
-      await expect(proveRecord(5, n, unread)).rejects.toThrow(outside);
-      expect(() => checkRecord([], 5, emptyTreeHash, n, emptyTreeHash)).toThrow(outside);
-    }
     for (const n of [-1, 0, 6]) {
       await expect(proveTree(5, n, unread)).rejects.toThrow(outside);
       expect(() => checkTree([], 5, emptyTreeHash, n, emptyTreeHash)).toThrow(outside);
     }
     const absurd = expect.objectContaining({ code: 'too_large' });
     await expect(treeHashFrom(2 ** 52 + 2, unread)).rejects.toThrow(absurd);
-    await expect(proveRecord(2 ** 53, 5, unread)).rejects.toThrow(absurd);
+    await expect(proveTree(2 ** 53, 5, unread)).rejects.toThrow(absurd);
   });
 
   it('a reader that gives too few hashes is refused', async () => {
     await expect(treeHashFrom(3, async () => [emptyTreeHash])).rejects.toThrow(LogError);
-    await expect(proveRecord(7, 3, async () => [])).rejects.toThrow(LogError);
+    await expect(proveTree(7, 3, async () => [])).rejects.toThrow(LogError);
   });
 });
 

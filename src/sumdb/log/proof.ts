@@ -1,6 +1,6 @@
 /**
- * Hashes of trees from stored hashes, and the proofs of RFC 6962 (sections 2.1.1 and 2.1.2) as
- * golang.org/x/mod/sumdb/tlog makes and checks them: that a tree has a record, that a tree continues a smaller one.
+ * Hashes of trees from stored hashes, and the proof of RFC 6962 (section 2.1.2) that a tree continues a smaller one, as
+ * golang.org/x/mod/sumdb/tlog makes and checks it.
  */
 import { emptyTreeHash, nodeHash } from './hash.ts';
 import { LogError } from './log-error.ts';
@@ -24,38 +24,6 @@ export async function treeHashFrom(size: number, readHashes: ReadHashes): Promis
   if (size === 0) return emptyTreeHash;
   const [hash = emptyTreeHash] = await rangeHashes([{ lo: 0, hi: size }], readHashes);
   return hash;
-}
-
-/**
- * The proof that a tree of `treeSize` records has its record `n`, by a single read. Rejects with LogError `bad_index`
- * unless n < treeSize, `too_large`, and what the reader rejects with.
- */
-export async function proveRecord(treeSize: number, n: number, readHashes: ReadHashes): Promise<Buffer[]> {
-  return rangeHashes(recordProofRanges(treeSize, n), readHashes);
-}
-
-/**
- * Checks the proof that the tree with this hash has `hash` as its record `n`. Throws LogError `inconsistent` when it
- * does not show that, `bad_index` unless n < treeSize, `too_large`.
- */
-export function checkRecord(
-  proof: readonly Buffer[],
-  treeSize: number,
-  treeHash: Buffer,
-  n: number,
-  hash: Buffer,
-): void {
-  const ranges = recordProofRanges(treeSize, n);
-  const root = ranges.reduce(
-    (below, { lo }, at) => (lo > n ? nodeHash(below, partOf(proof, at)) : nodeHash(partOf(proof, at), below)),
-    hash,
-  );
-  if (proof.length !== ranges.length || !root.equals(treeHash)) {
-    throw new LogError(
-      'inconsistent',
-      `the proof does not show record ${n} in the tree of ${treeSize} records`,
-    );
-  }
 }
 
 /**
@@ -99,25 +67,6 @@ export function checkTree(
 /** One hash of the hashes of complete subtrees from left to right, each smaller than the one before; at least one. */
 export function foldSubTrees(hashes: readonly Buffer[]): Buffer {
   return hashes.reduceRight((right, left) => nodeHash(left, right));
-}
-
-function recordProofRanges(treeSize: number, n: number): Range[] {
-  assertSize(treeSize);
-  assertCount(n);
-  if (n >= treeSize) throw new LogError('bad_index', `a tree of ${treeSize} records has no record ${n}`);
-  const ranges: Range[] = [];
-  let [lo, hi] = [0, treeSize];
-  while (hi - lo > 1) {
-    const middle = lo + maxPow2(hi - lo).power;
-    if (n < middle) {
-      ranges.push({ lo: middle, hi });
-      hi = middle;
-    } else {
-      ranges.push({ lo, hi: middle });
-      lo = middle;
-    }
-  }
-  return ranges.toReversed();
 }
 
 function treeProofRanges(treeSize: number, n: number): Range[] {

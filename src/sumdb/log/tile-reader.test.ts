@@ -6,16 +6,10 @@ import { emptyTreeHash, recordHash } from './hash.ts';
 import { LogError } from './log-error.ts';
 import { treeHashFrom } from './proof.ts';
 import { storedHashCount, storedHashIndex } from './stored-index.ts';
+import { type ReadTiles, readHashes } from './test-read-hashes.ts';
 import { TestTree } from './test-tree.ts';
-import { type Tile, tileForIndex, tileHash, tilePath } from './tile.ts';
-import {
-  checkHeadTiles,
-  expectedTileHash,
-  headTiles,
-  pathTiles,
-  type ReadTiles,
-  readHashes,
-} from './tile-reader.ts';
+import { type Tile, tileForIndex, tilePath } from './tile.ts';
+import { checkFullTile, checkHeadTiles, headTiles, provenHolder } from './tile-reader.ts';
 
 const { trees, tileReads } = sumdbVectors();
 const largest = TestTree.of(65_541);
@@ -119,19 +113,6 @@ describe('readHashes', () => {
     );
   });
 
-  it('a hash outside the tree is refused before a tile is read', async () => {
-    const head = await largest.head(300);
-    const read = () => Promise.reject(new Error('asked'));
-    for (const index of [storedHashCount(300), storedHashIndex(9, 0), 10 ** 9, -1, 0.5]) {
-      await expect(readHashes({ head, height: 8, indexes: [index], read })).rejects.toThrow(badIndex);
-    }
-    await expect(readHashes({ head, height: 8, indexes: [2 ** 53], read })).rejects.toThrow(LogError);
-    await expect(readHashes({ head, height: 0, indexes: [0], read })).rejects.toThrow(badTile);
-    await expect(
-      readHashes({ head: { ...head, size: 2 ** 53 }, height: 8, indexes: [0], read }),
-    ).rejects.toThrow(LogError);
-  });
-
   it('a tree without records has its hash and no tile', async () => {
     const read = () => Promise.reject(new Error('asked'));
     const head = { size: 0, hash: emptyTreeHash };
@@ -176,25 +157,84 @@ describe('CVE-2026-56865: several subtrees of the head in one tile', () => {
 });
 
 describe('step by step', () => {
+  /** What is asked for on the way from true head tiles to a hash, with what it must be. */
+  async function way(size: number, height: number, index: number) {
+    const head = await largest.head(size);
+    const edges = new Map(
+      headTiles(head, height).map((tile) => [tilePath(tile), { tile, data: largest.tile(tile) }]),
+    );
+    const asked: { tile: Tile; expected: Buffer }[] = [];
+    const holder = await provenHolder({
+      head,
+      height,
+      index,
+      edges,
+      full: async (tile, expected) => {
+        asked.push({ tile, expected });
+        return { tile, data: largest.tile(tile) };
+      },
+    });
+    return { asked, holder };
+  }
+
   it('head tiles prove each other, and lead to each tile below', async () => {
     const size = 65_541;
     const head = await largest.head(size);
     const top = headTiles(head, 8);
     expect(top.map(tilePath)).toEqual(['tile/8/2/000.p/1', 'tile/8/0/256.p/5']);
-    const index = storedHashIndex(0, 300);
-    const [middle, bottom, ...rest] = pathTiles(head, 8, index);
-    if (middle === undefined || bottom === undefined) throw new Error('no path');
-    expect([middle, bottom].map(tilePath)).toEqual(['tile/8/1/000', 'tile/8/0/001']);
-    expect(rest).toEqual([]);
     const tiles = top.map((tile) => ({ tile, data: largest.tile(tile) }));
     checkHeadTiles(head, 8, tiles);
     checkHeadTiles(head, 8, tiles.toReversed());
-    const parent = { tile: middle, data: largest.tile(middle) };
-    expect(tileHash(parent.data)).toEqual(expectedTileHash(pick(tiles, 0), middle));
-    expect(tileHash(largest.tile(bottom))).toEqual(expectedTileHash(parent, bottom));
-    expect(pathTiles(head, 8, storedHashIndex(0, 65_540))).toEqual([]);
-    expect(pathTiles(head, 8, storedHashIndex(16, 0))).toEqual([]);
-    expect(() => pathTiles(head, 8, storedHashCount(size))).toThrow(badIndex);
+
+    const { asked, holder } = await way(size, 8, storedHashIndex(0, 300));
+    expect(asked.map(({ tile }) => tilePath(tile))).toEqual(['tile/8/1/000', 'tile/8/0/001']);
+    for (const { tile, expected } of asked) checkFullTile({ tile, data: largest.tile(tile) }, expected);
+    expect(tilePath(holder.tile)).toBe('tile/8/0/001');
+    expect((await way(size, 8, storedHashIndex(0, 65_540))).asked).toEqual([]);
+    expect((await way(size, 8, storedHashIndex(16, 0))).asked).toEqual([]);
+    await expect(way(size, 8, storedHashCount(size))).rejects.toThrow(badIndex);
+  });
+
+  it('a hash that the tree has not is refused before anything is asked for', async () => {
+    const head = await largest.head(300);
+    const full = () => Promise.reject(new Error('asked'));
+    for (const index of [storedHashCount(300), storedHashIndex(9, 0), 10 ** 9, -1, 0.5]) {
+      await expect(provenHolder({ head, height: 8, index, edges: new Map(), full })).rejects.toThrow(
+        badIndex,
+      );
+    }
+    await expect(provenHolder({ head, height: 8, index: 2 ** 53, edges: new Map(), full })).rejects.toThrow(
+      LogError,
+    );
+    await expect(provenHolder({ head, height: 0, index: 0, edges: new Map(), full })).rejects.toThrow(
+      badTile,
+    );
+    await expect(provenHolder({ head, height: 8, index: 0, edges: new Map(), full })).rejects.toThrow(
+      badTile,
+    );
+    expect(() => headTiles({ ...head, size: 2 ** 53 }, 8)).toThrow(LogError);
+  });
+
+  it('a tile that was handed out as another one vouches for nothing', async () => {
+    const head = await largest.head(65_541);
+    const edges = new Map(
+      headTiles(head, 8).map((tile) => [tilePath(tile), { tile, data: largest.tile(tile) }]),
+    );
+    const middle = { height: 8, level: 1, n: 0, width: 256 };
+    const wrong: Partial<Tile>[] = [{ n: 1 }, { level: 0 }, { width: 1 }, { height: 4, width: 16 }];
+    for (const other of wrong) {
+      const tile = { ...middle, ...other };
+      const data = Buffer.alloc(tile.width * 32);
+      await expect(
+        provenHolder({
+          head,
+          height: 8,
+          index: storedHashIndex(0, 300),
+          edges,
+          full: async () => ({ tile, data }),
+        }),
+      ).rejects.toThrow(badTile);
+    }
   });
 
   it('only exactly the head tiles are checked as such', async () => {
@@ -216,29 +256,13 @@ describe('step by step', () => {
     }
   });
 
-  it('a parent vouches for its own full children only', async () => {
-    const parent = { height: 8, level: 1, n: 0, width: 3 };
-    const one = { tile: parent, data: largest.tile(parent) };
-    const child = { height: 8, level: 0, n: 2, width: 256 };
-    expect(expectedTileHash(one, child)).toEqual(tileHash(largest.tile(child)));
-    const others: Partial<Tile>[] = [
-      { n: 3 },
-      { n: 256 },
-      { level: 1 },
-      { width: 128 },
-      { height: 4, width: 16 },
-    ];
-    for (const other of others) {
-      expect(() => expectedTileHash(one, { ...child, ...other })).toThrow(badTile);
-    }
-  });
-
   it('all tiles but those of the head are full, and the head tiles have no hash that they do not prove', async () => {
     for (const height of [1, 2, 3]) {
       for (const size of [1, 2, 3, 7, 8, 31, 64, 100]) {
         const head = await largest.head(size);
         for (let index = 0; index < storedHashCount(size); index += 1) {
-          for (const tile of pathTiles(head, height, index)) expect(tile.width).toBe(2 ** height);
+          const { asked } = await way(size, height, index);
+          for (const { tile } of asked) expect(tile.width).toBe(2 ** height);
         }
         for (const target of headTiles(head, height)) {
           for (let at = 0; at < target.width; at += 1) {

@@ -22,9 +22,6 @@ import {
 } from './tile.ts';
 import type { TreeHead } from './tree-head.ts';
 
-/** Gives the data of each tile, in the order asked. */
-export type ReadTiles = (tiles: readonly Tile[]) => Promise<readonly Buffer[]>;
-
 /** Tiles whose hashes make the tree's: at most one a level, none of them full. Throws LogError as `subTreeIndexes`. */
 export function headTiles(head: TreeHead, height: number): Tile[] {
   const tiles = new Map<string, Tile>();
@@ -65,18 +62,49 @@ export function checkHeadTiles(head: TreeHead, height: number, tiles: readonly T
 }
 
 /**
- * The tiles that lead from the head tiles (left out) down to the tile that holds a stored hash, parents first; none
- * when a head tile holds it. All are full. Throws LogError `bad_index` for a hash that the tree has not.
+ * The tile that holds a stored hash, proven. `edges` are the head tiles by path, checked before; `full` gives the tile
+ * that makes the expected hash and rejects when it cannot: it is asked for the tiles that lead from the head tiles down
+ * to the holder, parents first, and for none when a head tile is the holder. Rejects with LogError `bad_index` for a
+ * hash that the tree has not, `bad_tile` when a head tile is missing, and with what `full` rejects with.
  */
-export function pathTiles(head: TreeHead, height: number, index: number): Tile[] {
-  return pathBelow(head, height, index, new Set(headTiles(head, height).map(placeOf)));
+export async function provenHolder<Proven extends TileData>(options: {
+  readonly head: TreeHead;
+  readonly height: number;
+  readonly index: number;
+  readonly edges: ReadonlyMap<string, Proven>;
+  readonly full: (tile: Tile, expected: Buffer) => Promise<Proven>;
+}): Promise<Proven> {
+  const { head, height, index, edges, full } = options;
+  const below: Tile[] = [];
+  let proven: Proven | undefined;
+  const holder = tileInTree(head, height, index);
+  for (let k = 0; proven === undefined; k += 1) {
+    // A tree's topmost tile is always one of its head, so the way up ends there.
+    const tile = tileParent(holder, k, head.size);
+    if (tile === undefined) throw new LogError('bad_tile', `no head tile above hash ${index} is known`);
+    proven = edges.get(tilePath(tile));
+    if (proven === undefined) below.push(tile);
+  }
+  for (const tile of below.toReversed()) proven = await full(tile, expectedTileHash(proven, tile));
+  return proven;
+}
+
+/**
+ * Checks the bytes of a full tile against what its parent says of it. Throws LogError `bad_tile` for another length,
+ * `inconsistent` when it is another tile.
+ */
+export function checkFullTile(one: TileData, expected: Buffer): void {
+  assertTileData(one);
+  if (!tileHash(one.data).equals(expected)) {
+    throw new LogError('inconsistent', 'the tile is not the one that the signed tree has there');
+  }
 }
 
 /**
  * What the hashes of a full tile must make (see `tileHash`), as its parent, which was checked before, has it. Throws
  * LogError `bad_tile` when the child is not full or the parent is not its parent.
  */
-export function expectedTileHash(parent: TileData, child: Tile): Buffer {
+function expectedTileHash(parent: TileData, child: Tile): Buffer {
   // Without this check a tile of half the width would be compared with a hash that is not its own.
   if (!isFull(child)) throw new LogError('bad_tile', `${tilePath(child)} is not full, so it has no parent`);
   if (parent.tile.height !== child.height) {
@@ -84,74 +112,6 @@ export function expectedTileHash(parent: TileData, child: Tile): Buffer {
   }
   const { height, level, n } = child;
   return hashFromTile(parent.tile, parent.data, storedHashIndex((level + 1) * height, n));
-}
-
-/**
- * Reads stored hashes of a signed tree and proves each of them; `tiles` are all those that were read, each proven.
- * First the head tiles are read and checked, then the others in one call. Rejects with LogError `bad_index` for a hash
- * that the tree has not, `bad_tile` for data of a wrong length, `inconsistent` for a tile that is not the tree's, and
- * with what `read` rejects with.
- */
-export async function readHashes(options: {
-  readonly head: TreeHead;
-  readonly height: number;
-  readonly indexes: readonly number[];
-  readonly read: ReadTiles;
-}): Promise<{ hashes: Buffer[]; tiles: readonly TileData[] }> {
-  const { head, height, indexes, read } = options;
-  const wanted = headTiles(head, height);
-  const planned = new Set(wanted.map(placeOf));
-  const below: Tile[] = [];
-  for (const index of indexes) {
-    for (const tile of pathBelow(head, height, index, planned)) {
-      planned.add(placeOf(tile));
-      below.push(tile);
-    }
-  }
-
-  const tiles = await readAll(wanted, read);
-  checkHeadTiles(head, height, tiles);
-  const proven = new Map(tiles.map((one) => [placeOf(one.tile), one]));
-  for (const one of await readAll(below, read)) {
-    const parent = provenAt(proven, tileParent(one.tile, 1, head.size));
-    if (!expectedTileHash(parent, one.tile).equals(tileHash(one.data))) {
-      throw new LogError('inconsistent', `${tilePath(one.tile)} is not the tile that its parent proves`);
-    }
-    proven.set(placeOf(one.tile), one);
-    tiles.push(one);
-  }
-
-  const hashes = indexes.map((index) => {
-    const { tile, data } = provenAt(proven, tileInTree(head, height, index));
-    return hashFromTile(tile, data, index);
-  });
-  return { hashes, tiles };
-}
-
-async function readAll(tiles: readonly Tile[], read: ReadTiles): Promise<TileData[]> {
-  if (tiles.length === 0) return [];
-  const data = await read(tiles);
-  if (data.length !== tiles.length) {
-    throw new LogError('bad_tile', `of ${tiles.length} tiles that were asked for ${data.length} came`);
-  }
-  return tiles.map((tile, at) => {
-    const one = { tile, data: data[at] ?? Buffer.alloc(0) };
-    assertTileData(one);
-    return one;
-  });
-}
-
-/** As `pathTiles`; `known` are places of tiles that need not be read again, each with all that lead to it. */
-function pathBelow(head: TreeHead, height: number, index: number, known: ReadonlySet<string>): Tile[] {
-  const path: Tile[] = [];
-  const holder = tileInTree(head, height, index);
-  for (let k = 0; ; k += 1) {
-    // A tree's topmost tile is always one of its head, so the way up ends there.
-    const tile = tileParent(holder, k, head.size);
-    if (tile === undefined) throw new LogError('bad_index', `no tile above hash ${index} is known`);
-    if (known.has(placeOf(tile))) return path.toReversed();
-    path.push(tile);
-  }
 }
 
 /** The tile that holds a stored hash, as wide as it is in this tree. */
@@ -164,12 +124,6 @@ function tileInTree(head: TreeHead, height: number, index: number): Tile {
     throw new LogError('bad_index', `hash ${index} is not in a tree of ${head.size} records`);
   }
   return tile;
-}
-
-function provenAt(proven: ReadonlyMap<string, TileData>, tile: Tile | undefined): TileData {
-  const one = tile === undefined ? undefined : proven.get(placeOf(tile));
-  if (one === undefined) throw new LogError('bad_tile', 'a tile was read whose parent was not');
-  return one;
 }
 
 /** Within one tree and height the place of a tile tells its width too. */

@@ -8,7 +8,6 @@ import { splitStoredHashIndex, storedHashIndex } from './stored-index.ts';
 import { TestTree } from './test-tree.ts';
 import {
   hashFromTile,
-  newTilesForSize,
   parseTilePath,
   type Tile,
   tileForIndex,
@@ -87,18 +86,6 @@ describe('tile paths', () => {
 describe('tiles of hashes and trees', () => {
   it.each(vectors.tilesForIndex)('height $height: hash $index is in $path', ({ height, index, path }) => {
     expect(tilePath(tileForIndex(height, index))).toBe(path);
-  });
-
-  it.each(vectors.newTiles)(
-    'height $height: from $old to $new records',
-    ({ height, old, new: now, paths }) => {
-      expect(newTilesForSize(height, old, now).map(tilePath)).toEqual(paths);
-    },
-  );
-
-  it('new tiles are listed up to a limit', () => {
-    expect(() => newTilesForSize(8, 0, 2 ** 52)).toThrow(expect.objectContaining({ code: 'too_large' }));
-    expect(() => newTilesForSize(0, 0, 5)).toThrow(expect.objectContaining({ code: 'bad_tile' }));
   });
 
   it('a parent is as wide as the tree has it, and absent where it has none', () => {

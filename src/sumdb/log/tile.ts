@@ -28,9 +28,6 @@ export interface TileData {
 const maxHeight = 30;
 const maxLevel = 63;
 
-/** Most tiles `newTilesForSize` lists: 8 GiB of them at height 8. */
-const maxNewTiles = 2 ** 20;
-
 const pathPattern = /^tile\/([1-9]\d?)\/(0|[1-9]\d?)\/((?:x\d{3}\/)*\d{3})(?:\.p\/([1-9]\d{0,9}))?$/;
 /** x000/x000/… for every n up to 2^53: longer ones are absurd before they are matched. */
 const maxPathLength = 100;
@@ -113,35 +110,6 @@ export function tileHash(data: Buffer): Buffer {
     throw new LogError('bad_tile', `${data.length} bytes of hashes make no complete tree`);
   }
   return foldPairs(data);
-}
-
-/**
- * The tiles that a tree of `newSize` has and one of `oldSize` had not, or had narrower: level by level, from the left.
- * Throws LogError `too_large` for more than 2^20 of them, `bad_tile` for a height out of range, `bad_index`.
- */
-export function newTilesForSize(height: number, oldSize: number, newSize: number): Tile[] {
-  assertHeight(height);
-  assertCount(oldSize);
-  assertCount(newSize);
-  const full = 2 ** height;
-  const tiles: Tile[] = [];
-  for (let level = 0; ; level += 1) {
-    const oldCount = Math.floor(oldSize / 2 ** (height * level));
-    const newCount = Math.floor(newSize / 2 ** (height * level));
-    if (newCount === 0) return tiles;
-    if (oldCount === newCount) continue;
-    const firstN = Math.floor(oldCount / full);
-    const lastN = Math.floor(newCount / full);
-    if (tiles.length + lastN - firstN > maxNewTiles) {
-      throw new LogError(
-        'too_large',
-        `from ${oldSize} to ${newSize} records there are too many tiles to list`,
-      );
-    }
-    for (let n = firstN; n < lastN; n += 1) tiles.push({ height, level, n, width: full });
-    const width = newCount - lastN * full;
-    if (width > 0) tiles.push({ height, level, n: lastN, width });
-  }
 }
 
 /** Only full tiles have parents: a tile of fewer hashes is at the right edge of its tree. */

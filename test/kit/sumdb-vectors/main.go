@@ -21,7 +21,6 @@ type vectors struct {
 	StoredIndexes [][3]int64         `json:"storedIndexes"`
 	StoredCounts  [][2]int64         `json:"storedCounts"`
 	TilesForIndex []tileIndexVector  `json:"tilesForIndex"`
-	NewTiles      []newTilesVector   `json:"newTiles"`
 	Trees         []treeVector       `json:"trees"`
 	TileReads     []tileReadVector   `json:"tileReads"`
 }
@@ -35,7 +34,6 @@ func main() {
 		Lookups:     lookupVectors(),
 		RecordTexts: recordTextVectors(),
 		TilePaths:   tilePathVectors(),
-		NewTiles:    newTilesVectors(),
 	}
 	for _, index := range someIndexes() {
 		level, n := tlog.SplitStoredHashIndex(index)

@@ -61,17 +61,10 @@ export interface SumdbVectors {
     readonly index: number;
     readonly path: string;
   }[];
-  readonly newTiles: readonly {
-    readonly height: number;
-    readonly old: number;
-    readonly new: number;
-    readonly paths: readonly string[];
-  }[];
   /** Trees whose n-th record is `record n` and a line feed. */
   readonly trees: readonly {
     readonly size: number;
     readonly hash: Buffer;
-    readonly recordProofs: readonly ProofVector[];
     readonly treeProofs: readonly ProofVector[];
   }[];
   /** What TileHashReader gives of those trees, and the tiles that it holds proven, in its order. */
@@ -113,7 +106,6 @@ export function sumdbVectors(): SumdbVectors {
     trees: raw.trees.map((vector) => ({
       size: vector.size,
       hash: bytes(vector.hash),
-      recordProofs: vector.recordProofs.map(({ n, proof }) => ({ n, proof: hashes(proof) })),
       treeProofs: vector.treeProofs.map(({ n, proof }) => ({ n, proof: hashes(proof) })),
     })),
     tileReads: raw.tileReads.map((vector) => ({ ...vector, hashes: hashes(vector.hashes) })),

@@ -1,24 +1,11 @@
-/** Names against Go's own verdicts. */
+/** Folding against Go's own. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { zipVectors } from '../../test/kit/zip-vectors/zip-vectors.ts';
-import { filePathFault, foldName } from './file-path.ts';
+import { foldName } from './fold-name.ts';
 
 const vectors = zipVectors();
-
-describe('filePathFault', () => {
-  it('accepts and refuses what module.CheckFilePath does', () => {
-    const differing = vectors.filePaths.filter(({ path, ok }) => (filePathFault(path) === undefined) !== ok);
-
-    expect(vectors.filePaths.length).toBeGreaterThan(300);
-    expect(differing).toEqual([]);
-  });
-
-  it('refuses a lone surrogate, which no UTF-8 can hold', () => {
-    expect(filePathFault('a\ud800')).toBe('not UTF-8');
-  });
-});
 
 describe('foldName', () => {
   it('folds as x/mod/zip does', () => {
