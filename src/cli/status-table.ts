@@ -14,7 +14,8 @@ export interface StatusAnswer {
   readonly upstreams: readonly UpstreamFigures[];
   readonly store: { readonly usedBytes?: number; readonly freeBytes?: number; readonly totalBytes?: number };
   readonly fills: number;
-  readonly proofs: {
+  /** Left out by a modferry that is older than this command. */
+  readonly proofs?: {
     readonly database: string | null;
     readonly mode: string;
     readonly unproven: boolean;
@@ -52,17 +53,19 @@ export function statusText(status: StatusAnswer, nowMs: number): string {
     : '';
   const table = rows.length === 0 ? 'no upstreams\n' : renderTable([header, ...rows]);
   const urls = status.urls.map((url) => `listening on ${url}\n`).join('');
-  return `${first}\n${urls}${proofText(status.proofs)}\n\n${table}${notes}`;
+  return `${first}\n${urls}${proofText(status.proofs)}\n${table}${notes}`;
 }
 
-function proofText({ database, mode, unproven, databases }: StatusAnswer['proofs']): string {
+function proofText(proofs: StatusAnswer['proofs']): string {
+  if (proofs === undefined) return '';
+  const { database, mode, unproven, databases } = proofs;
   const forked = databases.filter(({ isForked }) => isForked).map(({ name }) => name);
   const alarm =
     forked.length === 0 ? '' : `; FORKED: ${forked.join(', ')}, see modferry sumdb show ${forked[0]}`;
-  if (unproven || database === null) return `modules are unproven: checksums are off${alarm}`;
+  if (unproven || database === null) return `modules are unproven: checksums are off${alarm}\n`;
   const size = databases.find(({ name }) => name === database)?.treeSize;
   const tree = typeof size === 'number' ? `, ${size} records` : '';
-  return `modules are proven by ${database}${tree}, mode ${mode}${alarm}`;
+  return `modules are proven by ${database}${tree}, mode ${mode}${alarm}\n`;
 }
 
 function row(upstream: UpstreamFigures, nowMs: number): string[] {

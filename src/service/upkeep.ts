@@ -63,7 +63,6 @@ export class Upkeep {
     const late = new EventBus<LateProofEvents>();
     this.#late = new LateProofs({ clock, store, judge, heal, events: late, ingest: buses.ingest });
     this.#tell(late);
-    buses.scrub.on('proven', ({ key }) => answering.proven(key));
     deps.trusted.onChange(() => this.#late.linesChanged());
     // A tree that has grown was reached.
     buses.sumdb.on('head', () => this.#late.databaseSeen());

@@ -3,7 +3,7 @@ import { onTestFinished } from 'vitest';
 import type { FakeModule } from '../kit/fake-module.ts';
 import type { ModferryProcess } from '../kit/modferry-process.ts';
 import { type SumdbLog, type SumdbLogOptions, startSumdbLog } from '../kit/sumdb-log.ts';
-import { type Answer, type AskOptions, ask, type ModferryFor, modferry, runModferry } from './support.ts';
+import { type Answer, type AskOptions, ask, runModferry } from './support.ts';
 
 export type Ext = 'info' | 'mod' | 'zip';
 
@@ -17,14 +17,6 @@ export async function sumdbLog(options: SumdbLogOptions = {}): Promise<SumdbLog>
 /** GOSUMDB of a modferry that asks the log at its own address, after its upstreams. */
 export function proving({ verifierKey, url }: Pick<SumdbLog, 'verifierKey' | 'url'>) {
   return { GOSUMDB: `${verifierKey} ${url}` };
-}
-
-/** A modferry for this test alone that proves by the log. */
-function provingModferry(
-  log: Pick<SumdbLog, 'verifierKey' | 'url'>,
-  options: ModferryFor = {},
-): Promise<ModferryProcess> {
-  return modferry({ ...options, env: { ...proving(log), ...options.env } });
 }
 
 /** The path of an artifact whose names need no escaping. */
