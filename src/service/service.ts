@@ -12,12 +12,10 @@ import type { AdminSocket } from '../http/admin.ts';
 import { BufferPool } from '../http/buffer-pool.ts';
 import { Handler } from '../http/handler.ts';
 import { type Listening, listen } from '../http/server.ts';
-import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import { newHotCounters } from '../proxy/request-events.ts';
 import { type FsStore, openFsStore } from '../store/fs/fs-store.ts';
 import type { History } from '../telemetry/history.ts';
-import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import {
   controlEvents,
@@ -26,7 +24,7 @@ import {
   startedEvent,
   stoppedEvent,
 } from '../telemetry/service-events.ts';
-import type { GoEnv, OwnAddress } from '../upstream/decide-upstreams.ts';
+import type { OwnAddress } from '../upstream/decide-upstreams.ts';
 import { adminActions } from './admin-actions.ts';
 import { openAdminSocket } from './admin-socket.ts';
 import { Answering } from './answering.ts';
@@ -38,37 +36,11 @@ import { makePages } from './pages.ts';
 import { Prover } from './prover.ts';
 import { Readiness } from './readiness.ts';
 import { RetiredSets } from './retired-sets.ts';
+import type { ServiceInput, Started } from './service-input.ts';
 import { statusOf } from './status.ts';
 import { measure, tell } from './telling.ts';
 import { Upkeep } from './upkeep.ts';
 import { buildUpstreamSet, type UpstreamSet } from './upstream-set.ts';
-
-export interface ServiceInput {
-  readonly config: Config;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly version: string;
-  /** Working directory for relative paths. */
-  readonly cwd: string;
-  /** What this machine's Go says, asked by the caller ahead of time; a reload asks again. */
-  readonly goEnv?: Promise<GoEnv | undefined>;
-  /** Takes access-log text; resolves when it is written. */
-  readonly writeAccess: (text: string) => Promise<void>;
-  /** What the admin socket's reload does: the owner of the configuration loads it and calls `apply`. */
-  readonly reload: () => Promise<object>;
-}
-
-/** What the start-up text says. */
-export interface Started {
-  readonly urls: readonly string[];
-  readonly storeText: string;
-  readonly downloadFolder: string;
-  readonly upstreamNames: readonly string[];
-  readonly upstreamOrigin: string;
-  readonly end: string;
-  readonly warnings: readonly string[];
-}
 
 export class Service {
   readonly #input: ServiceInput;

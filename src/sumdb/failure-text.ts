@@ -48,7 +48,7 @@ function sentence(code: SumdbErrorCode, database: string, operation: string): st
 const advice = {
   absent: 'check the name, and if it is private, name it in `private:` or GONOSUMDB',
   refused: 'look at the sources that are named, or add another upstream',
-  unreachable: 'try again in some seconds, and check the network to the sources',
+  unreachable: 'try again in some seconds; where nobody can be reached for good: checksums.mode',
   forked: 'look at the evidence before anything is reset',
   offline: 'leave offline mode to fetch it',
 } as const satisfies Record<SumdbErrorCode, string>;

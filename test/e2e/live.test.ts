@@ -22,7 +22,11 @@ beforeAll(async () => {
   const { GOPROXY, HOME, GOENV } = process.env;
   const goProxy = (await runGo(['env', 'GOPROXY'], { env: { GOPROXY, HOME, GOENV } })).stdout.trim();
   // Real modules: the official database proves them.
-  proxy = await startModferry({ args: ['--upstream', goProxy], env: { ...outward, GOSUMDB: undefined } });
+  proxy = await startModferry({
+    args: ['--upstream', goProxy],
+    // A record that was proven for the zip is a hit when go looks it up.
+    env: { ...outward, GOSUMDB: undefined, MODFERRY_LOG_ACCESS: 'all' },
+  });
   home = await goHome();
   return async () => {
     await home.remove();

@@ -117,7 +117,7 @@ describe('upstreams none of which has the right content', () => {
   it.each([
     ['the only one: it may be tampered with', [changedZip], /only source.*tampered with.*tag was moved/],
     ['two that agree: the tag was moved', [changedZip, changedZip], /all 2 sources agree.*tag was moved/],
-    ['two that differ: damaged on the way', [changedZip, otherZip], /2 sources have 2 different contents/],
+    ['two that differ: damaged on the way', [changedZip, otherZip], /2 sources have 2 other contents/],
   ])('%s: 403 with the cause, which go prints', async (_, zips, cause) => {
     const { proxy, sources } = await world(zips.map((zip) => ({ ...good, zip })));
     const go = await runGo(['mod', 'download', `${good.path}@${good.version}`], {
@@ -129,7 +129,7 @@ describe('upstreams none of which has the right content', () => {
     const answer = await get(proxy, good, 'zip');
     expect(answer).toMatchObject({ status: 403, complete: true });
     expect(answer.headers['cache-control']).toBe('no-store');
-    for (const source of sources) expect(answer.text).toContain(`${nameOf(source)}: its content is h1:`);
+    for (const source of sources) expect(answer.text).toContain(`${nameOf(source)}: has h1:`);
     expect(await storedZips(proxy.dataDir)).toEqual([]);
     const found = await suspects(proxy.dataDir);
     expect(new Set(found.map(({ source }) => source)).size).toBe(sources.length);
@@ -141,7 +141,7 @@ describe('upstreams none of which has the right content', () => {
     const { proxy, sources } = await world([{ ...good, zip: changedZip }, good]);
     await sources[1]?.refuse();
     const answer = await get(proxy, good, 'zip');
-    expect(answer).toMatchObject({ status: 502, text: expect.stringContaining('its content is h1:') });
+    expect(answer).toMatchObject({ status: 502, text: expect.stringContaining(': has h1:') });
     await sources[1]?.listenAgain();
     const healed = await eventually(
       () => get(proxy, good, 'zip'),
