@@ -42,7 +42,6 @@ export interface Judging {
   readonly signal: AbortSignal;
   readonly requestId?: string | undefined;
   readonly via?: readonly string[] | undefined;
-  readonly background?: boolean | undefined;
   readonly deadlineAtMs?: Deadline | undefined;
 }
 

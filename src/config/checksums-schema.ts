@@ -7,24 +7,14 @@ import {
   integer,
   listOf,
   parsedBy,
+  patternList,
   size,
   withDefault,
   withoutDefault,
 } from './fields.ts';
-import { type Parsed, parseChecksumDatabase, parseHours } from './shapes.ts';
+import { parseChecksumDatabase, parseHours } from './shapes.ts';
 
 const day = 86_400_000;
-
-function patterns(about: string) {
-  const parse = (text: string): Parsed<string> =>
-    text.trim() === '' ? { wrong: 'is empty' } : { value: text.trim() };
-  return withDefault(listOf(parse), [], {
-    kind: 'list',
-    noun: 'a module path pattern',
-    right: 'write patterns as in GOPRIVATE, e.g. example.com/*',
-    about,
-  });
-}
 
 export const checksumsSchema = z.strictObject({
   database: withoutDefault(parsedBy(z.string(), parseChecksumDatabase), {
@@ -40,9 +30,9 @@ export const checksumsSchema = z.strictObject({
     about:
       '`require`: what is not proven is not published. `prefer`: it is published as unproven and proven later. `off`: not asked. Private modules are always `off`.',
   }),
-  require: patterns('Modules for which the mode is `require`, whatever `mode` says.'),
-  prefer: patterns('The same for `prefer`. A module in several of these lists belongs to the first.'),
-  off: patterns('The same for `off`: never asked of the checksum database, and refused under `/sumdb/`.'),
+  require: patternList('Modules for which the mode is `require`, whatever `mode` says.'),
+  prefer: patternList('The same for `prefer`. A module in several of these lists belongs to the first.'),
+  off: patternList('The same for `off`: never asked of the checksum database, and refused under `/sumdb/`.'),
   headers: choice({
     words: ['off', 'proof', 'full'],
     default: 'proof',

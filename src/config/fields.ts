@@ -76,6 +76,13 @@ export function parsedBy<Schema extends z.ZodType, Value>(
   });
 }
 
+/** A list of module path patterns, empty unless it is given. */
+export function patternList(about: string, right = 'write patterns as in GOPRIVATE, e.g. example.com/*') {
+  const parse = (text: string): Parsed<string> =>
+    text.trim() === '' ? { wrong: 'is empty' } : { value: text.trim() };
+  return withDefault(listOf(parse), [], { kind: 'list', noun: 'a module path pattern', right, about });
+}
+
 export interface DurationField extends Common {
   readonly default: string;
   /** Smallest accepted value, milliseconds. Default 1. */

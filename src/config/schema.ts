@@ -12,13 +12,13 @@ import {
   integer,
   listOf,
   parsedBy,
+  patternList,
   size,
   withDefault,
   withoutDefault,
 } from './fields.ts';
 import { breakerSchema, healthSchema, hedgeSchema, retrySchema, strategySchema } from './health-schema.ts';
 import {
-  type Parsed,
   parseListen,
   parsePacPlace,
   parsePathPrefix,
@@ -340,16 +340,9 @@ export const configSchema = z.strictObject({
     about: "Where modules come from, in order. When left out: the GOPROXY of this machine's Go.",
     mayHoldCredentials: true,
   }),
-  private: withDefault(
-    listOf((text): Parsed<string> => (text.trim() === '' ? { wrong: 'is empty' } : { value: text.trim() })),
-    [],
-    {
-      kind: 'list',
-      noun: 'a module path pattern',
-      right: 'write patterns as in GOPRIVATE, e.g. git.corp.example/*',
-      about:
-        "Module path patterns never sent to an upstream that is not `private`, besides the machine's GOPRIVATE.",
-    },
+  private: patternList(
+    "Module path patterns never sent to an upstream that is not `private`, besides the machine's GOPRIVATE.",
+    'write patterns as in GOPRIVATE, e.g. git.corp.example/*',
   ),
   sumdb: withDefault(listOf(parseSumdb), [], {
     kind: 'list',

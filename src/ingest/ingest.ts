@@ -344,10 +344,10 @@ export class Ingest {
   /** `onWaiting`: gives back the place among the fetches, for nothing is fetched any more. */
   #openProving(key: HashedKey, signal: AbortSignal, asker: Asker, onWaiting?: () => void): Proving {
     const { judge, clock, events, store } = this.#deps;
-    const { requestId, via, background, deadlineAtMs } = asker;
+    const { requestId, via, deadlineAtMs } = asker;
     return new Proving(
       { key, judge, clock, events, quarantine: store.quarantine, ...(onWaiting && { onWaiting }) },
-      { signal, requestId, via, background, deadlineAtMs },
+      { signal, requestId, via, deadlineAtMs },
     );
   }
 

@@ -172,7 +172,7 @@ export class LateProofs {
     const record = await this.#recordOf(key);
     // Gone, or rotten, which is the scrub's to find.
     if (record === undefined || record.proof !== undefined) return true;
-    const expectation = await judge.expect(key, { signal, background: true });
+    const expectation = await judge.expect(key, { signal });
     if (expectation.kind === 'blocked') return this.#waitsOn(key, expectation.cause);
     if (expectation.kind === 'unproven') {
       if (expectation.why === 'unreachable') return this.#waitsOn(key, expectation.cause);

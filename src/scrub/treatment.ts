@@ -181,7 +181,7 @@ export class Treatment {
     const isFinal = record.proof !== undefined && record.proof.by !== 'go.sum';
     if (against === 'records' && isFinal) return {};
     await lookups.take(1, signal);
-    const expectation = await judge.expect(key, { signal, background: true });
+    const expectation = await judge.expect(key, { signal });
     if (expectation.kind !== 'known') return await this.#goWithout(key, record, sha256, expectation);
     const h1 = checked.h1 ?? (await this.#treeHash(key, record));
     if (h1 === undefined) return {};

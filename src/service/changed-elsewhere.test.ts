@@ -4,13 +4,11 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { type FakeModule, fakeModule } from '../../test/kit/fake-module.ts';
 import { startFakeUpstream } from '../../test/kit/fake-upstream.ts';
 import { tempDir } from '../../test/kit/temp.ts';
-import { load } from '../config/load-kit.ts';
 import { systemClock } from '../lib/clock.ts';
 import { evidenceOf, keyOf, put, sha256Of } from '../store/contract/kit.ts';
 import { openFsStore } from '../store/fs/fs-store.ts';
 import type { Proof } from '../store/store.ts';
-import { createLog } from '../telemetry/log.ts';
-import { Service } from './service.ts';
+import { startService } from './test-service.ts';
 
 const proof: Proof = { by: 'go.sum', label: 'shop', atMs: 1 };
 
@@ -20,7 +18,8 @@ async function serving(modules: readonly FakeModule[]) {
   const upstream = await startFakeUpstream({ modules });
   onTestFinished(upstream.close);
   const data = join(dir.path, 'data');
-  const { config } = await load(`
+  const { url } = await startService(
+    `
 listen: 127.0.0.1:0
 data: ${data}
 checksums: { headers: full }
@@ -28,23 +27,13 @@ freshness: { negative: 0s }
 look_ahead: { enabled: false }
 upstreams:
   - { url: '${upstream.url}', probe: off }
-`);
-  const { service, started } = await Service.start({
-    config,
-    env: { GOSUMDB: 'off' },
-    clock: systemClock,
-    log: createLog({ level: 'silent', format: 'json', write: () => {} }),
-    version: '0.0.0',
-    cwd: dir.path,
-    goEnv: Promise.resolve(undefined),
-    writeAccess: async () => {},
-    reload: async () => ({}),
-  });
-  onTestFinished(() => service.stop());
+`,
+    dir.path,
+  );
   const elsewhere = await openFsStore({ folder: data, clock: systemClock });
   onTestFinished(() => elsewhere.close());
   const get = async (module: Pick<FakeModule, 'path' | 'version'>, ext: string) => {
-    const answer = await fetch(`${started.urls[0]}/${module.path}/@v/${module.version}.${ext}`);
+    const answer = await fetch(`${url}/${module.path}/@v/${module.version}.${ext}`);
     const text = await answer.text();
     return { status: answer.status, text, proof: answer.headers.get('x-modferry-proof') };
   };

@@ -32,7 +32,7 @@ export function proofActions(deps: ProofActionsDeps): AdminActions {
       const key = keyOf(ask);
       if (!isHashed(key)) throw badRequest('only .mod and .zip have a hash to expect');
       const signal = AbortSignal.timeout(expectWithinMs);
-      return prover.judge.expect(key, { signal, background: true });
+      return prover.judge.expect(key, { signal });
     },
     'POST /heal': async (ask) => {
       const result = await upkeep.heal(keyOf(ask));

@@ -2,6 +2,7 @@
  * For the soak: an upstream in memory that lives on the fake clock and is well or ill by a script of phases drawn from
  * a seed, and what it would have said at any time.
  */
+
 import { createHash } from 'node:crypto';
 import type { FakeModule } from '../../test/kit/fake-module.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -12,6 +13,7 @@ import {
   UpstreamError,
   type UpstreamRequest,
 } from '../upstream/types.ts';
+import type { UpstreamSet } from './upstream-set.ts';
 
 /** From 0 up to 1; the same for the same seed (mulberry32). */
 export function seededRandom(seed: number): () => number {
@@ -330,4 +332,33 @@ function questionOf(target: string): Question | undefined {
 export function fileOf(module: FakeModule, ext: string): Buffer {
   if (ext === 'info') return module.info;
   return ext === 'mod' ? module.mod : module.zip;
+}
+
+/** What a configuration with these upstreams means, with checksums off. */
+export function scriptedSet(upstreams: readonly ScriptedUpstream[]): UpstreamSet {
+  return {
+    members: upstreams.map((upstream) => ({
+      upstream,
+      url: `http://${upstream.name}.test`,
+      level: 1,
+      weight: 100,
+      probe: undefined,
+      options: {
+        name: upstream.name,
+        url: `http://${upstream.name}.test`,
+        version: '0.0.0',
+        instanceId: 'soak',
+      },
+    })),
+    end: 'none',
+    isPrivate: () => false,
+    checksums: { mode: () => 'off', isOutside: () => false },
+    privatePatterns: [],
+    databases: [],
+    proving: undefined,
+    origin: 'configuration',
+    warnings: [],
+    retire: async () => {},
+    close: async () => {},
+  };
 }

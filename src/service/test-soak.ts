@@ -20,8 +20,13 @@ import { ZipVerifier } from '../zip/verify-pool.ts';
 import { Answering } from './answering.ts';
 import { Mirrors } from './mirrors.ts';
 import { Prover } from './prover.ts';
-import { ScriptedUpstream, seededRandom, type World, type WorldVersion } from './test-scripted.ts';
-import type { UpstreamSet } from './upstream-set.ts';
+import {
+  ScriptedUpstream,
+  scriptedSet,
+  seededRandom,
+  type World,
+  type WorldVersion,
+} from './test-scripted.ts';
 
 export interface SoakAnswer {
   readonly url: string;
@@ -105,7 +110,7 @@ export class Soak {
     this.#looks = upstreams.map(() => []);
     const ingest = new EventBus<IngestEvents>();
     const health = new EventBus<HealthEvents>();
-    const set = setOf(upstreams);
+    const set = scriptedSet(upstreams);
     this.mirrors = new Mirrors(
       {
         clock,
@@ -372,32 +377,4 @@ async function readOn(
     if (position > 0) return undefined;
     throw error;
   }
-}
-
-function setOf(upstreams: readonly ScriptedUpstream[]): UpstreamSet {
-  return {
-    members: upstreams.map((upstream) => ({
-      upstream,
-      url: `http://${upstream.name}.test`,
-      level: 1,
-      weight: 100,
-      probe: undefined,
-      options: {
-        name: upstream.name,
-        url: `http://${upstream.name}.test`,
-        version: '0.0.0',
-        instanceId: 'soak',
-      },
-    })),
-    end: 'none',
-    isPrivate: () => false,
-    checksums: { mode: () => 'off', isOutside: () => false },
-    privatePatterns: [],
-    databases: [],
-    proving: undefined,
-    origin: 'configuration',
-    warnings: [],
-    retire: async () => {},
-    close: async () => {},
-  };
 }

@@ -239,7 +239,6 @@ export class Sources {
       signal,
       clock,
       deadlineAtMs: asker.deadlineAtMs,
-      ...(asker.background === true ? { priority: 'low' } : {}),
       ...(requestId === undefined ? {} : { requestId }),
       ...(via === undefined ? {} : { via }),
       limitBytes: question.limitBytes,

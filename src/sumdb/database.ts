@@ -244,7 +244,7 @@ export class Database implements SumdbDatabase {
 
   async #checkLater(signed: SignedHead, source: string): Promise<void> {
     if (this.#heads.fork !== undefined) return;
-    await this.#heads.compare(signed, source, { signal: this.#closed.signal, background: true });
+    await this.#heads.compare(signed, source, { signal: this.#closed.signal });
   }
 
   async #provenTile(wish: TileWish, asker: SumdbAsker): Promise<SumdbTile | undefined> {

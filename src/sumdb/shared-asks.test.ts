@@ -32,27 +32,6 @@ describe('what several ask for', () => {
     expect(await three).toBe(1);
   });
 
-  it('for a client is asked beside what was begun for the background', async () => {
-    const { join, runs, begun } = asks();
-    const background = join({ background: true });
-    await begun(1);
-    const client = join();
-    await begun(2);
-    expect(runs.map(({ asker }) => asker.background)).toEqual([true, undefined]);
-    const others = [join(), join({ background: true })];
-    runs[1]?.end();
-    expect(await Promise.all([client, ...others])).toEqual([1, 1, 1]);
-    // The first goes on, and its end does not end what is asked for under its key now.
-    const next = join();
-    await begun(3);
-    runs[0]?.end();
-    expect(await background).toBe(0);
-    const joined = join();
-    runs[2]?.end();
-    expect(await Promise.all([next, joined])).toEqual([2, 2]);
-    expect(runs).toHaveLength(3);
-  });
-
   it('is given up when all have left', async () => {
     const { join, runs, begun } = asks();
     const leaving = new AbortController();

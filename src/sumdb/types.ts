@@ -45,7 +45,6 @@ export interface SumdbAsker {
   readonly requestId?: string | undefined;
   readonly via?: readonly string[] | undefined;
   readonly deadlineAtMs?: Deadline | undefined;
-  readonly background?: boolean | undefined;
   /** True: only what is kept. Default false. */
   readonly storedOnly?: boolean | undefined;
 }

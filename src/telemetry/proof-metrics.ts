@@ -42,8 +42,8 @@ export class ProofMetrics {
         this.#mismatches.add([this.#names.labelOf(source), cause]),
       ),
       ingest.on('healed', ({ key }) => this.#healed.add([key.ext])),
-      ...(['rotten', 'healed', 'quarantined', 'unreadable', 'renewed', 'proven'] as const).map((result) =>
-        scrub.on(result, () => this.#scrubbed.add([result])),
+      ...(['rotten', 'healed', 'quarantined', 'stuck', 'unreadable', 'renewed', 'proven'] as const).map(
+        (result) => scrub.on(result, () => this.#scrubbed.add([result])),
       ),
       scrub.on('finished', () => {
         this.#lastScrubMs = deps.now();

@@ -2,10 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { startFakeUpstream } from '../../../test/kit/fake-upstream.ts';
-import { load } from '../../config/load-kit.ts';
-import { systemClock } from '../../lib/clock.ts';
-import { Service } from '../../service/service.ts';
-import { createLog } from '../../telemetry/log.ts';
+import { startService } from '../../service/test-service.ts';
 import { adminSockets, askRunning } from '../admin-client.ts';
 import { fakeCli, publish, tempFolder } from '../test-kit.ts';
 
@@ -17,25 +14,15 @@ const otherH1 = `h1:${'A'.repeat(43)}=`;
 async function serving(data: string) {
   const upstream = await startFakeUpstream();
   onTestFinished(upstream.close);
-  const { config } = await load(`
+  const { url } = await startService(
+    `
 listen: 127.0.0.1:0
 data: ${data}
 upstreams:
   - { url: '${upstream.url}', probe: off }
-`);
-  const { service, started } = await Service.start({
-    config,
-    env: { GOSUMDB: 'off' },
-    clock: systemClock,
-    log: createLog({ level: 'silent', format: 'json', write: () => {} }),
-    version: '0.0.0',
-    cwd: data,
-    goEnv: Promise.resolve(undefined),
-    writeAccess: async () => {},
-    reload: async () => ({}),
-  });
-  onTestFinished(() => service.stop());
-  const url = started.urls[0] ?? '';
+`,
+    data,
+  );
   const order = async (path: string, body: object) =>
     askRunning(await adminSockets(data, 'auto', data), { method: 'POST', path }, body);
   return { get: (path: string) => fetch(`${url}${path}`), order, upstream };

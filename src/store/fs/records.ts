@@ -31,8 +31,6 @@ import { trustOf } from './trust.ts';
 const worthWaitingBytes = 4 * 1024 * 1024;
 const recentMs = 2_000;
 const waitStepsMs = [10, 30, 60, 100];
-/** Another process may prove meanwhile what has no proof in memory here. */
-const unprovenMs = 5_000;
 
 export interface RecordsOptions {
   readonly layout: Layout;
@@ -55,8 +53,7 @@ export class Records {
     this.#layout = options.layout;
     this.#clock = options.clock;
     this.#staging = options.staging;
-    const perf = { now: () => options.clock.monotonic() };
-    this.#cache = new LRUCache({ max: options.cacheEntries, ttlResolution: 0, perf });
+    this.#cache = new LRUCache({ max: options.cacheEntries });
   }
 
   /** The record of an open artifact. Rejects with StoreError `rotten`, or the system's error. */
@@ -67,7 +64,7 @@ export class Records {
     const epoch = this.#epoch;
     const stored = await this.#read(key);
     if (stored !== undefined && fits(stored, facts)) {
-      if (epoch === this.#epoch) this.#remember(name, stored);
+      if (epoch === this.#epoch) this.#cache.set(name, stored);
       return stored;
     }
     let running = this.#rebuilding.get(name);
@@ -86,7 +83,7 @@ export class Records {
   /** Writes the record of a published artifact. */
   async write(key: ArtifactKey, record: ArtifactRecord): Promise<void> {
     await replaceFile(this.#layout.record(key), renderRecord(record), this.#temporary());
-    this.#remember(keyText(key), record);
+    this.#cache.set(keyText(key), record);
   }
 
   /** Another process may have changed the record: it is read again. */
@@ -98,11 +95,6 @@ export class Records {
   async remove(key: ArtifactKey): Promise<void> {
     this.#cache.delete(keyText(key));
     await unlinkIfAny(this.#layout.record(key));
-  }
-
-  #remember(name: string, record: ArtifactRecord): void {
-    const isSettled = record.proof !== undefined || record.unproven === 'none';
-    this.#cache.set(name, record, isSettled ? {} : { ttl: unprovenMs });
   }
 
   async #read(key: ArtifactKey): Promise<ArtifactRecord | undefined> {
@@ -143,7 +135,7 @@ export class Records {
       ...(stored === undefined ? {} : trustOf(stored)),
     };
     const kept = await this.#keepRebuilt(key, record, stored === undefined);
-    if (epoch === this.#epoch) this.#remember(keyText(key), kept);
+    if (epoch === this.#epoch) this.#cache.set(keyText(key), kept);
     return kept;
   }
 
