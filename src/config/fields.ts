@@ -8,7 +8,7 @@ import { formatByteSize, parseByteSize } from '../lib/byte-size.ts';
 import { formatDuration, parseDuration } from '../lib/duration.ts';
 import type { Parsed } from './shapes.ts';
 
-type FieldKind = 'duration' | 'size' | 'integer' | 'boolean' | 'text' | 'list' | 'upstreams';
+type FieldKind = 'duration' | 'size' | 'integer' | 'boolean' | 'text' | 'list' | 'entries';
 
 /** What the reference page, the environment layer and the fault texts know of one key. */
 export interface FieldInfo {
@@ -28,6 +28,9 @@ export interface FieldInfo {
 
 /** Documentation of every leaf, by its schema instance. */
 export const fieldRegistry = z.registry<FieldInfo>();
+
+/** What one entry of a list of mappings holds, by the schema instance of the list. */
+export const entrySchemas = new WeakMap<z.core.$ZodType, z.ZodObject>();
 
 interface Common {
   readonly about: string;
@@ -207,6 +210,33 @@ export function optionalChoice<const Word extends string>(
 function choiceInfo(words: readonly string[], about: string): Info {
   const list = words.join(', ');
   return { kind: 'text', noun: `one of ${list}`, right: `write one of ${list}`, about };
+}
+
+/** A list of mappings, each with keys of its own; empty unless it is given. */
+export function entryList<Entry extends z.ZodObject>(entry: Entry, info: Omit<Info, 'kind'>) {
+  return ofEntries(withDefault(z.array(entry), [], { kind: 'entries', ...info }), entry);
+}
+
+/** Says what the mappings of a list hold. */
+export function ofEntries<Schema extends z.ZodType>(list: Schema, entry: z.ZodObject): Schema {
+  entrySchemas.set(list, entry);
+  return list;
+}
+
+/** Text that is never shown: a reference (`env:NAME`, `file:PATH`) or the value itself. */
+export function secretText(about: string, example = 'env:UPSTREAM_TOKEN or file:/run/secrets/token') {
+  return withoutDefault(z.string().min(1), {
+    kind: 'text',
+    noun: 'text',
+    right: `write e.g. ${example}, and digits in quotes`,
+    about: `${about} \`env:NAME\`, \`file:PATH\` or the value itself.`,
+    isSecret: true,
+  });
+}
+
+/** Text that may be left out. */
+export function optionalText(field: Common & { readonly noun: string; readonly right: string }) {
+  return withoutDefault(z.string().min(1), { kind: 'text', ...field });
 }
 
 /** A list of which every item is text in one shape; a single item may stand without the brackets. */

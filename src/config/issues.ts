@@ -5,7 +5,7 @@
 import type * as z from 'zod';
 import { suggest } from '../lib/suggest.ts';
 import type { PathFault } from './fault.ts';
-import { type Field, fieldAt, nameOf, sectionAt } from './schema-walk.ts';
+import { entryAt, type Field, fieldAt, nameOf, sectionAt } from './schema-walk.ts';
 import { redactUrls } from './secret.ts';
 
 type Issue = z.core.$ZodIssue;
@@ -43,8 +43,7 @@ function unknownKey(path: readonly PropertyKey[], key: string): PathFault {
 
 function fieldFault(issue: Issue, path: readonly PropertyKey[]): PathFault {
   const field = fieldAt(path);
-  if (field === undefined || (field.info.kind === 'upstreams' && path.length === 2))
-    return shapeFault(issue, path);
+  if (field === undefined || entryAt(path)?.rest.length === 0) return shapeFault(issue, path);
   if (issue.input === undefined && issue.code === 'invalid_type') {
     return { path, wrong: `"${String(path.at(-1))}" is missing`, right: field.info.right };
   }
@@ -61,10 +60,9 @@ function predicateOf(issue: Issue, field: Field): string {
   return Array.isArray(issue.input) ? 'names none' : 'is empty';
 }
 
-/** A section, or an entry of `upstreams:`, of the wrong kind altogether, or GOPROXY text that is wrong. */
+/** A section, or an entry of a list, of the wrong kind altogether, or GOPROXY text that is wrong. */
 function shapeFault(issue: Issue, path: readonly PropertyKey[]): PathFault {
-  const isEntry = path[0] === 'upstreams' && path.length === 2;
-  if (isEntry) {
+  if (path[0] === 'upstreams' && path.length === 2) {
     const right = 'write e.g. https://goproxy.cn, or a mapping with url';
     const isOurs = issue.code === 'custom';
     const hint = isOurs && typeof issue.params?.['right'] === 'string' ? issue.params['right'] : right;

@@ -3,6 +3,7 @@
  * every layer is collected before it gives up, each with its place.
  */
 import { errnoOf } from '../lib/errors.ts';
+import type { Secret } from '../lib/secret.ts';
 import { crossFaults, type PatternFault } from './checks.ts';
 import {
   ConfigError,
@@ -13,15 +14,14 @@ import {
   type Place,
 } from './fault.ts';
 import { faultsOfIssues } from './issues.ts';
-import { MergedLayers, type Origin } from './origin.ts';
+import { MergedLayers, type Origin, valueAt } from './origin.ts';
 import { type Environment, envLayer, type FlagValues, flagLayer } from './override-layers.ts';
 import { readTextFile } from './read-file.ts';
 import { configSchema, type ParsedConfig } from './schema.ts';
-import { fieldAt, nameOf } from './schema-walk.ts';
+import { configWalk, entryAt, entryLists, fieldAt, nameOf } from './schema-walk.ts';
 import { resolveSecret, type SecretSources } from './secret.ts';
 import { type ShownKey, shownKeys } from './show.ts';
-import { type Config, toConfig, type UpstreamSecrets } from './snapshot.ts';
-import { upstreamSecretKeys } from './upstream-schema.ts';
+import { type Config, toConfig } from './snapshot.ts';
 import { type FileLayer, isTree, maxFileBytes, parseYamlLayer, type Tree } from './yaml-layer.ts';
 
 export interface LoadOptions {
@@ -59,7 +59,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const merged = new MergedLayers(fileLayer, [...fromEnv.overrides, ...fromFlags.overrides], fallback);
 
   const judged = judge(merged.tree);
-  const secrets = await resolveSecrets(merged.tree['upstreams'], { env, readFile });
+  const secrets = await resolveSecrets(merged.tree, { env, readFile });
   const cross = crossFaults(merged.tree, judged.parsed, patternFault).filter((fault) => {
     // A key that is wrong by itself is told once.
     return !judged.faults.some((other) => nameOf(other.path) === nameOf(fault.path));
@@ -68,7 +68,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
     faults.push(faultAt(merged.placeOf(path, atKey), nameOf(path), wrong, right));
   }
   if (faults.length > 0) throw new ConfigError(inReadingOrder(faults));
-  const config = toConfig(judged.parsed, secrets.byEntry);
+  const config = toConfig(judged.parsed, secrets.byName);
   return { config, origin: merged, shown: shownKeys(merged), file };
 }
 
@@ -100,8 +100,8 @@ function judge(tree: Tree): { readonly parsed: ParsedConfig; readonly faults: re
   const faults = faultsOfIssues(first.error.issues);
   const healed = structuredClone(tree);
   for (const { path } of faults) {
-    const field = path[0] === 'upstreams' ? undefined : fieldAt(path);
-    removeAt(healed, path[0] === 'upstreams' ? ['upstreams'] : (field?.path ?? path));
+    // A list of mappings goes as a whole: what is left of it would be judged as if it were meant so.
+    removeAt(healed, entryAt(path)?.list.field.path ?? fieldAt(path)?.path ?? path);
   }
   const second = configSchema.safeParse(healed);
   return { parsed: second.success ? second.data : configSchema.parse({}), faults };
@@ -113,24 +113,34 @@ function removeAt(tree: Tree, path: readonly PropertyKey[]): void {
   if (isTree(current)) delete current[String(path.at(-1))];
 }
 
-/** Resolves the secrets of all entries, also beside faults, so that a missing variable shows in the first round. */
+/** Resolves all secrets, also beside faults, so that a missing variable shows in the first round. */
 async function resolveSecrets(
-  entries: unknown,
+  tree: Tree,
   sources: SecretSources,
-): Promise<{ readonly byEntry: readonly UpstreamSecrets[]; readonly faults: readonly PathFault[] }> {
-  if (!Array.isArray(entries)) return { byEntry: [], faults: [] };
+): Promise<{ readonly byName: ReadonlyMap<string, Secret>; readonly faults: readonly PathFault[] }> {
   const faults: PathFault[] = [];
-  const byEntry: UpstreamSecrets[] = [];
-  for (const [index, entry] of (entries as unknown[]).entries()) {
-    const secrets: { -readonly [Key in keyof UpstreamSecrets]: UpstreamSecrets[Key] } = {};
-    for (const key of upstreamSecretKeys) {
-      const text = isTree(entry) ? entry[key] : undefined;
-      if (typeof text !== 'string' || text === '') continue;
-      const resolved = await resolveSecret(text, sources);
-      if ('value' in resolved) secrets[key] = resolved.value;
-      else faults.push({ path: ['upstreams', index, key], ...resolved });
-    }
-    byEntry.push(secrets);
+  const byName = new Map<string, Secret>();
+  for (const [path, text] of secretsIn(tree)) {
+    const resolved = await resolveSecret(text, sources);
+    if ('value' in resolved) byName.set(nameOf(path), resolved.value);
+    else faults.push({ path, ...resolved });
   }
-  return { byEntry, faults };
+  return { byName, faults };
+}
+
+function* secretsIn(tree: Tree): Iterable<readonly [readonly PropertyKey[], string]> {
+  for (const { path, info } of configWalk.fields) {
+    const text = info.isSecret ? valueAt(tree, path) : undefined;
+    if (typeof text === 'string' && text !== '') yield [path, text];
+  }
+  for (const { field, walk } of entryLists) {
+    const entries = valueAt(tree, field.path);
+    if (!Array.isArray(entries)) continue;
+    for (const [index, entry] of (entries as unknown[]).entries()) {
+      for (const { path, info } of walk.fields) {
+        const text = info.isSecret ? valueAt(entry, path) : undefined;
+        if (typeof text === 'string' && text !== '') yield [[...field.path, index, ...path], text];
+      }
+    }
+  }
 }

@@ -162,8 +162,11 @@ function fromText(
       return { value: /^-?\d+$/.test(trimmed) ? Number(trimmed) : trimmed, faults: [] };
     case 'list':
       return { value: splitList(text), faults: [] };
-    case 'upstreams': {
-      if (!trimmed.startsWith('[')) return { value: [trimmed], faults: [] };
+    case 'entries': {
+      if (!trimmed.startsWith('[')) {
+        // GOPROXY text is one entry; every other list is judged by the schema as what it is.
+        return { value: field.name === 'upstreams' ? [trimmed] : trimmed, faults: [] };
+      }
       const parsed = parseYaml(trimmed, place);
       const faults = parsed.faults.map((fault) => ({ ...fault, path: field.name }));
       return { value: parsed.value, faults };

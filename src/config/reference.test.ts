@@ -6,7 +6,7 @@ import { renderJsonSchema } from './json-schema.ts';
 import { loadConfig } from './load.ts';
 import { knownVariables } from './override-layers.ts';
 import { renderReference } from './reference.ts';
-import { configWalk, upstreamWalk } from './schema-walk.ts';
+import { configWalk, entryLists } from './schema-walk.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -19,7 +19,7 @@ interface JsonSchemaNode {
 
 describe('the schema', () => {
   it('documents every key and gives it a variable of its own', () => {
-    const all = [...configWalk.fields, ...upstreamWalk.fields];
+    const all = [...configWalk.fields, ...entryLists.flatMap((list) => list.walk.fields)];
     const variables = knownVariables();
 
     expect(configWalk.fields.length).toBeGreaterThan(50);
@@ -31,7 +31,7 @@ describe('the schema', () => {
   });
 
   it('has a leaf or a section behind every key of every section', () => {
-    for (const walk of [configWalk, upstreamWalk]) {
+    for (const walk of [configWalk, ...entryLists.map((list) => list.walk)]) {
       const known = [...walk.fields, ...walk.sections].map(({ path }) => path.join('.'));
       const keys = walk.sections.flatMap(({ path, keys }) => keys.map((key) => [...path, key].join('.')));
       expect(keys.filter((key) => !known.includes(key))).toEqual([]);
@@ -43,7 +43,7 @@ describe('the reference page', () => {
   it('has a row for every key', () => {
     const page = renderReference();
 
-    const missing = [...configWalk.fields, ...upstreamWalk.fields].filter(
+    const missing = [...configWalk.fields, ...entryLists.flatMap((list) => list.walk.fields)].filter(
       ({ name }) => !page.includes(`| \`${name}\` |`),
     );
     expect(missing).toEqual([]);

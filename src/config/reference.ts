@@ -5,7 +5,7 @@
 import { type ConfigExample, configExamples } from './examples.ts';
 import type { FieldInfo } from './fields.ts';
 import { flagOf } from './override-layers.ts';
-import { configWalk, type Field, type SchemaWalk, type Section, upstreamWalk } from './schema-walk.ts';
+import { configWalk, entryLists, type Field, type SchemaWalk, type Section } from './schema-walk.ts';
 
 const typeNames: Readonly<Record<FieldInfo['kind'], string>> = {
   duration: 'duration',
@@ -14,7 +14,7 @@ const typeNames: Readonly<Record<FieldInfo['kind'], string>> = {
   boolean: 'true, false',
   text: 'text',
   list: 'text or list',
-  upstreams: 'list',
+  entries: 'list',
 };
 
 /** Keys that `modferry serve` has a flag for. */
@@ -53,11 +53,16 @@ and the old configuration goes on.
 export function renderReference(): string {
   const parts = [introduction];
   for (const section of configWalk.sections) parts.push(renderSection(configWalk, section, 2, true));
-  parts.push(
-    '## Entries of `upstreams`\n\nAn entry is text in the syntax of GOPROXY (`https://goproxy.cn,https://goproxy.io|direct`) ' +
-      'or a mapping with these keys. They have no variables of their own.\n',
-    renderTable(upstreamWalk.fields, false),
-  );
+  for (const { field, walk } of entryLists) {
+    const shape =
+      field.name === 'upstreams'
+        ? 'text in the syntax of GOPROXY (`https://goproxy.cn,https://goproxy.io|direct`) or a mapping'
+        : 'a mapping';
+    parts.push(
+      `## Entries of \`${field.name}\`\n\nAn entry is ${shape} with these keys. They have no variables of their own.\n`,
+      renderTable(walk.fields, false),
+    );
+  }
   parts.push('## Examples\n', ...configExamples.map(renderExample));
   return `${parts
     .filter((part) => part !== '')

@@ -3,9 +3,8 @@
  * effective view are loops over this list, so a new key needs no second place.
  */
 import * as z from 'zod';
-import { type FieldInfo, fieldRegistry } from './fields.ts';
+import { entrySchemas, type FieldInfo, fieldRegistry } from './fields.ts';
 import { configSchema } from './schema.ts';
-import { upstreamServerSchema } from './upstream-schema.ts';
 
 /** One key that holds a value. */
 export interface Field {
@@ -16,6 +15,8 @@ export interface Field {
   /** The one rule: `MODFERRY_` and the path in capitals, joined by `_`. */
   readonly variable: string;
   readonly info: FieldInfo;
+  /** Of a list of mappings: what one of them holds. */
+  readonly entry: z.ZodObject | undefined;
 }
 
 /** A mapping of the file. */
@@ -51,7 +52,13 @@ function walk(root: z.ZodObject): SchemaWalk {
   function visit(schema: z.core.$ZodType, path: readonly string[], about: string): void {
     const info = fieldRegistry.get(schema);
     if (info !== undefined) {
-      fields.push({ path, name: nameOf(path), variable: variableOf(path), info });
+      fields.push({
+        path,
+        name: nameOf(path),
+        variable: variableOf(path),
+        info,
+        entry: entrySchemas.get(schema),
+      });
     } else if (schema instanceof z.ZodPrefault) {
       visit(schema.unwrap(), path, schema.description ?? '');
     } else if (schema instanceof z.ZodObject) {
@@ -65,20 +72,42 @@ function walk(root: z.ZodObject): SchemaWalk {
 
 /** Sections and leaves of the file, in its order. */
 export const configWalk: SchemaWalk = walk(configSchema);
-/** Sections and leaves of one entry of `upstreams:`. */
-export const upstreamWalk: SchemaWalk = walk(upstreamServerSchema);
 
-/** The leaf at or above a path of the file, also inside an entry of `upstreams:`. */
+/** A list of mappings, and what one of them holds. */
+export interface EntryList {
+  readonly field: Field;
+  readonly walk: SchemaWalk;
+}
+
+/** All lists of mappings, in the order of the file. */
+export const entryLists: readonly EntryList[] = configWalk.fields.flatMap((field) =>
+  field.entry === undefined ? [] : [{ field, walk: walk(field.entry) }],
+);
+
+/** The leaf at or above a path of the file, also inside an entry of a list. */
 export function fieldAt(path: readonly PropertyKey[]): Field | undefined {
-  if (path[0] === 'upstreams' && path.length > 2) return longestPrefix(upstreamWalk.fields, path.slice(2));
+  const entry = entryAt(path);
+  if (entry !== undefined && entry.rest.length > 0) return longestPrefix(entry.list.walk.fields, entry.rest);
   return longestPrefix(configWalk.fields, path);
 }
 
-/** The section at a path of the file, also inside an entry of `upstreams:`. */
+/** The section at a path of the file, also inside an entry of a list. */
 export function sectionAt(path: readonly PropertyKey[]): Section | undefined {
-  const inUpstream = path[0] === 'upstreams' && path.length > 1;
-  const wanted = nameOf(inUpstream ? path.slice(2) : path);
-  return (inUpstream ? upstreamWalk : configWalk).sections.find((section) => nameOf(section.path) === wanted);
+  const entry = entryAt(path);
+  const wanted = nameOf(entry?.rest ?? path);
+  return (entry?.list.walk ?? configWalk).sections.find((section) => nameOf(section.path) === wanted);
+}
+
+/** The list that the path leads into, and what of the path is left within the entry. */
+export function entryAt(
+  path: readonly PropertyKey[],
+): { readonly list: EntryList; readonly rest: readonly PropertyKey[] } | undefined {
+  for (const list of entryLists) {
+    const own = list.field.path;
+    if (path.length <= own.length || !own.every((key, index) => path[index] === key)) continue;
+    return { list, rest: path.slice(own.length + 1) };
+  }
+  return undefined;
 }
 
 function longestPrefix(fields: readonly Field[], path: readonly PropertyKey[]): Field | undefined {

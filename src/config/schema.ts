@@ -11,6 +11,7 @@ import {
   flag,
   integer,
   listOf,
+  ofEntries,
   parsedBy,
   patternList,
   size,
@@ -26,7 +27,7 @@ import {
   parseProxyAddress,
   parseSumdb,
 } from './shapes.ts';
-import { upstreamEntrySchema } from './upstream-schema.ts';
+import { upstreamEntrySchema, upstreamServerSchema } from './upstream-schema.ts';
 
 const day = 86_400_000;
 
@@ -332,14 +333,17 @@ export const configSchema = z.strictObject({
     right: 'write e.g. /goproxy',
     about: 'Path before all others, for use behind a shared host name.',
   }),
-  upstreams: withoutDefault(z.array(upstreamEntrySchema).min(1), {
-    kind: 'upstreams',
-    noun: 'a list of upstreams',
-    right:
-      "write e.g. [https://goproxy.cn, https://goproxy.io], or leave the key out to use this machine's Go settings",
-    about: "Where modules come from, in order. When left out: the GOPROXY of this machine's Go.",
-    mayHoldCredentials: true,
-  }),
+  upstreams: ofEntries(
+    withoutDefault(z.array(upstreamEntrySchema).min(1), {
+      kind: 'entries',
+      noun: 'a list of upstreams',
+      right:
+        "write e.g. [https://goproxy.cn, https://goproxy.io], or leave the key out to use this machine's Go settings",
+      about: "Where modules come from, in order. When left out: the GOPROXY of this machine's Go.",
+      mayHoldCredentials: true,
+    }),
+    upstreamServerSchema,
+  ),
   private: patternList(
     "Module path patterns never sent to an upstream that is not `private`, besides the machine's GOPRIVATE.",
     'write patterns as in GOPRIVATE, e.g. git.corp.example/*',

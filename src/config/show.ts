@@ -3,11 +3,11 @@
  * file and the layer it came from. Secrets are masked; references to secrets are shown.
  */
 import { stringify } from 'yaml';
+import type { FieldInfo } from './fields.ts';
 import type { ConfigSource, MergedLayers } from './origin.ts';
 import { valueAt } from './origin.ts';
-import { configWalk } from './schema-walk.ts';
+import { configWalk, entryLists } from './schema-walk.ts';
 import { redactUrls, shownSecret } from './secret.ts';
-import { upstreamSecretKeys } from './upstream-schema.ts';
 import { isTree } from './yaml-layer.ts';
 
 /** One key as it may be shown. */
@@ -23,7 +23,7 @@ export interface ShownKey {
 export function shownKeys(layers: MergedLayers): ShownKey[] {
   return configWalk.fields.map(({ path, name, info }) => {
     const written = valueAt(layers.tree, path);
-    const value = written === undefined ? info.defaultValue : masked(written, info.mayHoldCredentials);
+    const value = written === undefined ? info.defaultValue : shownValue(written, info);
     return { path, name, value, source: layers.sourceOf(name) };
   });
 }
@@ -70,13 +70,23 @@ function renderKey(key: string, value: unknown, indent: string, comment: string)
   return [`${indent}${key}: # ${comment}`, ...text.split('\n').map((line) => `${indent}  ${line}`)];
 }
 
+/** Names of keys in lists of mappings whose literal value is never shown. */
+const secretKeys: ReadonlySet<string> = new Set(
+  entryLists.flatMap(({ walk }) =>
+    walk.fields.filter(({ info }) => info.isSecret).map(({ path }) => path.at(-1) ?? ''),
+  ),
+);
+
+function shownValue(written: unknown, info: FieldInfo): unknown {
+  return info.isSecret ? shownSecret(String(written)) : masked(written, info.mayHoldCredentials);
+}
+
 function masked(value: unknown, mayHoldCredentials: boolean): unknown {
   if (Array.isArray(value)) return value.map((item: unknown) => masked(item, mayHoldCredentials));
   if (!isTree(value)) return mayHoldCredentials && typeof value === 'string' ? redactUrls(value) : value;
   return Object.fromEntries(
     Object.entries(value).map(([key, child]) => {
-      const isSecret = upstreamSecretKeys.some((secret) => secret === key);
-      return [key, isSecret ? shownSecret(String(child)) : masked(child, mayHoldCredentials)];
+      return [key, secretKeys.has(key) ? shownSecret(String(child)) : masked(child, mayHoldCredentials)];
     }),
   );
 }

@@ -5,7 +5,6 @@
 
 import { Secret } from '../lib/secret.ts';
 import type { ParsedConfig } from './schema.ts';
-import type { UpstreamSecretKey } from './upstream-schema.ts';
 
 type DeepReadonly<Value> = Value extends Secret
   ? Value
@@ -54,11 +53,11 @@ export interface ServerEntry {
 
 export type UpstreamEntry = GoproxyEntry | ServerEntry;
 
-/** Resolved secrets of one upstream, by key. */
-export type UpstreamSecrets = Readonly<Partial<Record<UpstreamSecretKey, Secret>>>;
+/** What the references of secret keys resolved to, by name: `upstreams[0].token`. */
+export type Secrets = ReadonlyMap<string, Secret>;
 
-/** Builds the snapshot. `secrets` holds, for each entry of `upstreams:`, what its references resolved to. */
-export function toConfig(parsed: ParsedConfig, secrets: readonly UpstreamSecrets[]): Config {
+/** Builds the snapshot. */
+export function toConfig(parsed: ParsedConfig, secrets: Secrets): Config {
   return deepFreeze(build(parsed, secrets));
 }
 
@@ -67,7 +66,7 @@ function splitPatterns(text: string): string[] {
   return text.split(',').map((pattern) => pattern.trim());
 }
 
-function build(parsed: ParsedConfig, secrets: readonly UpstreamSecrets[]) {
+function build(parsed: ParsedConfig, secrets: Secrets) {
   const {
     timeouts,
     ingest,
@@ -93,7 +92,7 @@ function build(parsed: ParsedConfig, secrets: readonly UpstreamSecrets[]) {
     dataDir: parsed.data,
     pathPrefix: parsed.path_prefix,
     /** Undefined: the machine's own Go settings decide. */
-    upstreams: parsed.upstreams?.map((entry, index) => upstreamEntry(entry, secrets[index] ?? {})),
+    upstreams: parsed.upstreams?.map((entry, index) => upstreamEntry(entry, index, secrets)),
     privatePatterns: parsed.private.flatMap(splitPatterns),
     sumdbs: parsed.sumdb,
     checksums: {
@@ -234,7 +233,7 @@ function build(parsed: ParsedConfig, secrets: readonly UpstreamSecrets[]) {
 
 type ParsedEntry = NonNullable<ParsedConfig['upstreams']>[number];
 
-function upstreamEntry(entry: ParsedEntry, secrets: UpstreamSecrets): UpstreamEntry {
+function upstreamEntry(entry: ParsedEntry, index: number, secrets: Secrets): UpstreamEntry {
   if ('list' in entry) return { kind: 'goproxy', list: entry.list };
   const { timeouts } = entry;
   const passwordInUrl = entry.url.password === '' ? undefined : new Secret(decoded(entry.url.password));
@@ -245,8 +244,8 @@ function upstreamEntry(entry: ParsedEntry, secrets: UpstreamSecrets): UpstreamEn
     isPrivate: entry.private,
     fallThrough: entry.fall_through,
     username: entry.username ?? (entry.url.username === '' ? undefined : decoded(entry.url.username)),
-    password: secrets.password ?? passwordInUrl,
-    token: secrets.token,
+    password: secrets.get(`upstreams[${index}].password`) ?? passwordInUrl,
+    token: secrets.get(`upstreams[${index}].token`),
     proxy: entry.proxy ?? 'env',
     caFile: entry.ca_file,
     timeouts: {

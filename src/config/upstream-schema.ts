@@ -12,6 +12,7 @@ import {
   optionalDuration,
   optionalInteger,
   parsedBy,
+  secretText,
   withoutDefault,
 } from './fields.ts';
 import { parseProbePath } from './health-schema.ts';
@@ -19,20 +20,6 @@ import { type Parsed, parseGoproxyList, parseHttpUrl, parseProxySetting } from '
 
 /** Names that texts and records use for sources which are no upstream. */
 const reservedNames = new Set(['store', 'direct', 'off', 'import', 'unknown']);
-
-/** Keys of an upstream whose literal value is never shown. */
-export const upstreamSecretKeys = ['password', 'token'] as const;
-export type UpstreamSecretKey = (typeof upstreamSecretKeys)[number];
-
-function secret(about: string) {
-  return withoutDefault(z.string().min(1), {
-    kind: 'text',
-    noun: 'text',
-    right: 'write e.g. env:UPSTREAM_TOKEN or file:/run/secrets/token, and digits in quotes',
-    about: `${about} \`env:NAME\`, \`file:PATH\` or the value itself.`,
-    isSecret: true,
-  });
-}
 
 const url = document(
   parsedBy(z.string(), (text): Parsed<URL> => parseHttpUrl(text)),
@@ -107,8 +94,8 @@ export const upstreamServerSchema = z.strictObject({
     right: 'write the user name, in quotes if it is made of digits',
     about: 'User for basic authentication.',
   }),
-  password: secret('Password for basic authentication.'),
-  token: secret('Bearer token, instead of user and password.'),
+  password: secretText('Password for basic authentication.'),
+  token: secretText('Bearer token, instead of user and password.'),
   proxy,
   ca_file: withoutDefault(z.string().min(1), {
     kind: 'text',
