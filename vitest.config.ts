@@ -21,6 +21,15 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts', 'test/fault/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 300_000,
+        },
+      },
+      {
+        // These compare times: nothing else may run beside them.
+        test: {
+          name: 'timed',
+          include: ['test/timed/**/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
           fileParallelism: false,
         },
       },

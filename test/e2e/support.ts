@@ -7,6 +7,7 @@ import { type IncomingHttpHeaders, request } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
+import { compileCache } from '../kit/compile-cache.ts';
 import { type FakeUpstream, type FakeUpstreamOptions, startFakeUpstream } from '../kit/fake-upstream.ts';
 import { type ModferryProcess, type StartModferryOptions, startModferry } from '../kit/modferry-process.ts';
 import { signalGroup } from '../kit/process-group.ts';
@@ -98,7 +99,7 @@ export function runModferry(args: readonly string[], options: CommandOptions = {
   return new Promise((resolve, reject) => {
     const child = spawn(LAUNCHER, args, {
       cwd: options.cwd ?? '/',
-      env: { PATH: process.env['PATH'], GOSUMDB: 'off', ...options.env },
+      env: { PATH: process.env['PATH'], GOSUMDB: 'off', ...compileCache, ...options.env },
       stdio: ['pipe', 'pipe', 'pipe'],
       detached: true,
     });

@@ -70,7 +70,7 @@ describe('startModferry', () => {
       'off',
     ]);
     expect(await readFile(modferry.configFile ?? '', 'utf8')).toBe('{"offline":true}');
-    expect(env).toBe('EXTRA,GOSUMDB,HOME,PATH');
+    expect(env).toBe('EXTRA,GOSUMDB,HOME,NODE_COMPILE_CACHE,PATH');
   });
 
   it.each([

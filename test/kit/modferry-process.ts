@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ModferryError } from '../../src/lib/errors.ts';
+import { compileCache } from './compile-cache.ts';
 import { signalGroup } from './process-group.ts';
 import { samplePeakRss } from './process-memory.ts';
 import { tempDir } from './temp.ts';
@@ -87,7 +88,7 @@ export async function startModferry(options: StartModferryOptions = {}): Promise
   const startedMs = performance.now();
   const child = spawn(program, [...before, ...args], {
     cwd: dir.path,
-    env: { PATH: process.env['PATH'], HOME: home, GOSUMDB: 'off', ...options.env },
+    env: { PATH: process.env['PATH'], HOME: home, GOSUMDB: 'off', ...compileCache, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });

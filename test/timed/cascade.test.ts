@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { fakeModule } from '../kit/fake-module.ts';
 import { gate, hold, stall, status } from '../kit/faults.ts';
 import { cascade, fakeParent, fetchFrom, figuresOf, fresh, linesOf, node } from './cascade-nodes.ts';
-import { ask, eventually, freePort, upstream } from './support.ts';
+import { ask, eventually, freePort, upstream } from '../e2e/support.ts';
 
 describe('one request', () => {
   it('has the same bytes and the same id on every level', async () => {

@@ -6,7 +6,7 @@ import { expect, onTestFinished } from 'vitest';
 import { fakeModule } from '../kit/fake-module.ts';
 import type { FakeUpstream } from '../kit/fake-upstream.ts';
 import { type ModferryProcess, startModferry } from '../kit/modferry-process.ts';
-import { type Answer, ask, eventually, folder, freePort, runModferry, upstream } from './support.ts';
+import { type Answer, ask, eventually, folder, freePort, runModferry, upstream } from '../e2e/support.ts';
 
 type Entry = string | { url: string; name: string; level?: number };
 
