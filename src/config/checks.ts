@@ -2,6 +2,7 @@
  * Checks that look at more than one key, and those that need knowledge from outside. They run also when single
  * keys are wrong (those count with their defaults here), so that one `config check` tells everything.
  */
+import { accessFaults } from './access-checks.ts';
 import type { PathFault } from './fault.ts';
 import type { ParsedConfig } from './schema.ts';
 import { isTree, type Tree } from './yaml-layer.ts';
@@ -16,6 +17,7 @@ export function crossFaults(raw: Tree, parsed: ParsedConfig, patternFault: Patte
     ...listenFaults(parsed),
     ...upstreamFaults(raw['upstreams'], parsed.network.pac !== undefined),
     ...privateFaults(raw['private'], patternFault),
+    ...accessFaults(raw, parsed, patternFault),
   ];
 }
 
@@ -61,9 +63,9 @@ function orderFaults(parsed: ParsedConfig): PathFault[] {
 function listenFaults(parsed: ParsedConfig): PathFault[] {
   const seen = new Set<string>();
   const faults: PathFault[] = [];
-  for (const [index, { host, port }] of parsed.listen.entries()) {
-    const address = `${host.toLowerCase()}:${port}`;
-    if (port !== 0 && seen.has(address)) {
+  for (const [index, { host, port, socket }] of parsed.listen.entries()) {
+    const address = socket ?? `${host.toLowerCase()}:${port}`;
+    if ((port !== 0 || socket !== undefined) && seen.has(address)) {
       faults.push({
         path: ['listen', index],
         wrong: `"${address}" stands twice`,

@@ -4,10 +4,12 @@
  * keys are faults.
  */
 import * as z from 'zod';
+import { accessSchema } from './access-schema.ts';
 import { checksumsSchema, quarantineSchema, scrubSchema } from './checksums-schema.ts';
 import {
   choice,
   duration,
+  entryList,
   flag,
   integer,
   listOf,
@@ -19,6 +21,7 @@ import {
   withoutDefault,
 } from './fields.ts';
 import { breakerSchema, healthSchema, hedgeSchema, retrySchema, strategySchema } from './health-schema.ts';
+import { routeSchema } from './routes-schema.ts';
 import {
   parseListen,
   parsePacPlace,
@@ -28,6 +31,7 @@ import {
   parseSumdb,
 } from './shapes.ts';
 import { upstreamEntrySchema, upstreamServerSchema } from './upstream-schema.ts';
+import { auditSchema, directSchema, publishSchema, tlsSchema, webhooksField } from './vcs-schema.ts';
 
 const day = 86_400_000;
 
@@ -318,7 +322,8 @@ export const configSchema = z.strictObject({
       kind: 'list',
       noun: 'an address',
       right: 'write HOST:PORT, e.g. localhost:8080, or :8080 for every address of the machine',
-      about: 'Where to listen: HOST:PORT or a list of them. Port 0 lets the system choose.',
+      about:
+        'Where to listen: HOST:PORT, https://HOST:PORT, unix:PATH, or a list of them. Port 0 lets the system choose.',
     },
   ),
   data: withDefault(z.string().min(1), './modferry-data', {
@@ -344,8 +349,14 @@ export const configSchema = z.strictObject({
     }),
     upstreamServerSchema,
   ),
+  routes: entryList(routeSchema, {
+    noun: 'a list of routes',
+    right: 'write e.g. [{match: git.corp.example/*, private: true, read: [group:developers]}]',
+    about:
+      'Where modules come from and who may do what with them, in order. Behind them stand `private` and all the rest.',
+  }),
   private: patternList(
-    "Module path patterns never sent to an upstream that is not `private`, besides the machine's GOPRIVATE.",
+    "Module path patterns of private modules, short for a route: from private upstreams, repositories and uploads, with the rights of `access.private`. They are never sent to an upstream that is not `private`; nor is the machine's GOPRIVATE.",
     'write patterns as in GOPRIVATE, e.g. git.corp.example/*',
   ),
   sumdb: withDefault(listOf(parseSumdb), [], {
@@ -355,6 +366,12 @@ export const configSchema = z.strictObject({
     about:
       'Checksum databases passed through besides the official one and the one that proves modules. With its key, what passes is proven.',
   }),
+  direct: directSchema.prefault({}).describe('Modules from their repositories.'),
+  access: accessSchema.prefault({}).describe('Who may do what.'),
+  tls: tlsSchema.prefault({}).describe('HTTPS.'),
+  publish: publishSchema.prefault({}).describe('Uploads.'),
+  webhooks: webhooksField(),
+  audit: auditSchema.prefault({}).describe('Who did what: `modferry audit`.'),
   checksums: checksumsSchema.prefault({}).describe('How content is proven before it is published.'),
   quarantine: quarantineSchema.prefault({}).describe('Where content goes that is not what it should be.'),
   scrub: scrubSchema.prefault({}).describe('Reading what is stored again, to notice what has changed.'),

@@ -3,6 +3,7 @@
  * databases, prefixes, percentages. Each parser returns the value or what is wrong with it; none throws.
  */
 import { createHash } from 'node:crypto';
+import { isIP } from 'node:net';
 import { Secret } from '../lib/secret.ts';
 import { redactUrls } from './secret.ts';
 
@@ -12,10 +13,14 @@ export type Parsed<Value> =
   | { readonly wrong: string; readonly right?: string | undefined };
 
 export interface ListenAddress {
-  /** Host name or address without brackets; empty for every address of the machine. */
+  /** Host name or address without brackets; empty for every address of the machine, or for a socket. */
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
+  /** `https://` stands before it. Default false. */
+  readonly isTls?: boolean;
+  /** Path of a Unix socket instead of host and port. */
+  readonly socket?: string;
 }
 
 /** A checksum database (`NAME[+HASH+KEY][ URL…]`, as GOSUMDB has it, with any number of addresses). */
@@ -32,15 +37,25 @@ export type ChecksumDatabase = SumdbEntry | 'off';
 
 const hostName = /^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})$/;
 
-/** `HOST:PORT`, `:PORT`, `[IPV6]:PORT`. */
+/** `HOST:PORT`, `:PORT`, `[IPV6]:PORT`, each with `https://` before it for TLS, or `unix:PATH`. */
 export function parseListen(text: string): Parsed<ListenAddress> {
-  const match = /^(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text.trim());
+  const trimmed = text.trim();
+  if (trimmed.startsWith('unix:')) {
+    const socket = trimmed.slice('unix:'.length).replace(/^\/\/(?=\/)/, '');
+    // The longest path that every system takes for a socket.
+    if (socket === '' || Buffer.byteLength(socket) > 103)
+      return { wrong: 'is no path of a socket (103 bytes at most)' };
+    return { value: { host: '', port: 0, socket } };
+  }
+  const isTls = /^https:\/\//i.test(trimmed);
+  const bare = trimmed.replace(/^https:\/\//i, '').replace(/\/$/, '');
+  const match = /^(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(bare);
   if (match === null) return { wrong: 'is not HOST:PORT' };
   const host = match[1] ?? match[2] ?? '';
   if (match[1] === undefined && host !== '' && !hostName.test(host)) return { wrong: 'has no valid host' };
   const port = Number(match[3]);
   if (port > 65_535) return { wrong: 'has a port above 65535' };
-  return { value: { host, port } };
+  return { value: { host, port, ...(isTls ? { isTls } : {}) } };
 }
 
 /** '' or `/a/b`; `/` and a trailing slash are forgiven. */
@@ -218,4 +233,54 @@ export function parseHours(text: string): Parsed<Hours> {
   if (fromMin > 1440 || toMin > 1440) return { wrong: 'is no time of day' };
   if (fromMin === toMin) return { wrong: 'is an empty time', right: 'leave the list empty for all day' };
   return { value: { fromMin, toMin } };
+}
+
+/** Whom a rule names: `anonymous`, `authenticated`, `tokens`, `user:NAME`, `group:NAME`, `token:NAME`. */
+export type SubjectEntry =
+  | { readonly kind: 'anonymous' | 'authenticated' | 'tokens' }
+  | { readonly kind: 'user' | 'group' | 'token'; readonly name: string };
+
+export function parseSubject(text: string): Parsed<SubjectEntry> {
+  const trimmed = text.trim();
+  if (trimmed === 'anonymous' || trimmed === 'authenticated' || trimmed === 'tokens') {
+    return { value: { kind: trimmed } };
+  }
+  const match = /^(user|group|token):(.+)$/.exec(trimmed);
+  const name = match?.[2]?.trim() ?? '';
+  if (match === null || name === '') return { wrong: 'names nobody' };
+  return { value: { kind: match[1] as 'user' | 'group' | 'token', name } };
+}
+
+/** An address or a CIDR range; the output is always a range: `192.0.2.7/32`. */
+export function parseCidr(text: string): Parsed<string> {
+  const [address = '', bits, ...more] = text.trim().split('/');
+  const family = isIP(address);
+  const most = family === 4 ? 32 : 128;
+  if (family === 0 || more.length > 0) return { wrong: 'is not an address range' };
+  if (bits === undefined) return { value: `${address}/${most}` };
+  if (!/^\d{1,3}$/.test(bits) || Number(bits) > most) return { wrong: 'has a prefix that is too long' };
+  return { value: `${address}/${bits}` };
+}
+
+/** `ldap://HOST[:PORT]` or `ldaps://…`. */
+export function parseLdapUrl(text: string): Parsed<string> {
+  const trimmed = text.trim();
+  if (!/^ldaps?:\/\/[^/?#@\s]+\/?$/i.test(trimmed) || !URL.canParse(trimmed))
+    return { wrong: 'is not an LDAP URL' };
+  return { value: trimmed.replace(/\/$/, '') };
+}
+
+/** Where a repository is, with `{path}` and `{root}`: an https, http, ssh or file URL without a password. */
+export function parseRepositoryTemplate(text: string): Parsed<string> {
+  const trimmed = text.trim();
+  const plain = trimmed.replaceAll(/\{(?:path|root)\}/g, 'x');
+  if (!/^(?:https?|ssh|file):\/\/[^\s]+$/.test(plain) || !URL.canParse(plain)) {
+    return { wrong: 'is not an https, ssh or file URL' };
+  }
+  if (/[{}]/.test(plain))
+    return { wrong: 'has braces that mean nothing', right: 'use {path} and {root} only' };
+  if (new URL(plain).password !== '') {
+    return { wrong: 'holds a password', right: 'name it in direct.credentials' };
+  }
+  return { value: trimmed };
 }

@@ -4,6 +4,7 @@
  */
 
 import { Secret } from '../lib/secret.ts';
+import { accessOf, directOf, routesOf, splitPatterns, tlsOf, webhooksOf } from './access-snapshot.ts';
 import type { ParsedConfig } from './schema.ts';
 
 type DeepReadonly<Value> = Value extends Secret
@@ -61,11 +62,6 @@ export function toConfig(parsed: ParsedConfig, secrets: Secrets): Config {
   return deepFreeze(build(parsed, secrets));
 }
 
-/** An entry may hold several, as GOPRIVATE does. */
-function splitPatterns(text: string): string[] {
-  return text.split(',').map((pattern) => pattern.trim());
-}
-
 function build(parsed: ParsedConfig, secrets: Secrets) {
   const {
     timeouts,
@@ -94,6 +90,18 @@ function build(parsed: ParsedConfig, secrets: Secrets) {
     /** Undefined: the machine's own Go settings decide. */
     upstreams: parsed.upstreams?.map((entry, index) => upstreamEntry(entry, index, secrets)),
     privatePatterns: parsed.private.flatMap(splitPatterns),
+    routes: routesOf(parsed),
+    direct: directOf(parsed, secrets),
+    access: accessOf(parsed, secrets),
+    tls: tlsOf(parsed),
+    publish: {
+      allowPseudoVersions: parsed.publish.pseudo_versions,
+      idleMs: parsed.publish.idle,
+      /** Bytes per second; 0 for no limit. */
+      minRateBytes: parsed.publish.min_rate,
+    },
+    webhooks: webhooksOf(parsed, secrets),
+    audit: { maxBytes: parsed.audit.max_size, keep: parsed.audit.keep },
     sumdbs: parsed.sumdb,
     checksums: {
       /** Undefined: the machine's GOSUMDB decides. */
