@@ -16,7 +16,7 @@ export function parseControls(value: unknown, nowMs: number): Controls {
   const names = Array.isArray(takenOut) ? takenOut.filter(isName) : [];
   return activeControls(
     {
-      mode: mode === 'offline' ? mode : 'normal',
+      mode: mode === 'offline' || mode === 'direct' ? mode : 'normal',
       modeUntilMs: typeof modeUntilMs === 'number' && Number.isFinite(modeUntilMs) ? modeUntilMs : undefined,
       takenOut: [...new Set(names)].slice(0, maxTakenOut),
       pinned: isName(pinned) && !names.includes(pinned) ? pinned : undefined,

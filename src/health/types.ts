@@ -58,11 +58,12 @@ export interface HealthOptions {
   readonly firstByteMs: { readonly meta: number; readonly zip: number };
   readonly firstByteFloorMs: number;
   readonly lastHopeMs: number;
-  readonly strategy: { readonly [Route in RouteName]: Strategy };
+  readonly strategy: { readonly [Kind in RouteKind]: Strategy };
 }
 
 export type Strategy = 'priority' | 'fastest' | 'weighted';
-export type RouteName = 'public' | 'private';
+/** Of the modules of a route: what is asked for private ones must be known by every source. */
+export type RouteKind = 'public' | 'private';
 
 /** One thing seen of an upstream. A probe, an answer's first byte, the end of a body, or a failure of either. */
 export interface Observation {
@@ -144,7 +145,8 @@ export interface UpstreamFigures {
   readonly isTakenOut: boolean;
   readonly isPinned: boolean;
   /** The routes it is the favourite of. */
-  readonly favouriteOf: readonly RouteName[];
+  /** Names of routes. */
+  readonly favouriteOf: readonly string[];
   /** True when it answers as a modferry. */
   readonly isModferry: boolean;
 }
@@ -187,7 +189,8 @@ export interface Controls {
   readonly isFrozen: boolean;
 }
 
-export type Mode = 'normal' | 'offline';
+/** `direct`: what is not stored comes from repositories, not from upstreams. */
+export type Mode = 'normal' | 'offline' | 'direct';
 
 export const noControls: Controls = {
   mode: 'normal',
@@ -207,7 +210,7 @@ export interface HealthEvents {
     openMs: number | undefined;
   };
   /** A change of favourite. `from` undefined: the first one. */
-  switched: { route: RouteName; from: string | undefined; to: string | undefined; cause: string };
+  switched: { route: string; from: string | undefined; to: string | undefined; cause: string };
   rest: { upstream: string; forMs: number; status: number | undefined };
   avoided: { upstream: string; path: ModulePath; forMs: number; cause: string };
   /** Each attempt of a request, for metrics. */

@@ -51,13 +51,13 @@ export class AccessLog {
     return this.#dropped;
   }
 
-  /** A hit of a kept answer, answered at once. `tail` is made by `hitTail` when the answer is kept. */
-  addHit(id: string, tail: string): void {
+  /** A hit of a kept answer, answered at once. `tail` is made by `hitTail` when the answer is kept; `by`: who asked. */
+  addHit(id: string, tail: string, by = ''): void {
     if (this.#pending.length > maxPendingBytes) {
       this.#dropped += 1;
       return;
     }
-    this.#pending += `{"time":"${this.#timeText()}","msg":"request","id":"${id}${tail}`;
+    this.#pending += `{"time":"${this.#timeText()}","msg":"request","id":"${id}${by === '' ? '' : `",${byField(by).slice(0, -1)}`}${tail}`;
     this.#schedule();
   }
 
@@ -104,6 +104,11 @@ export class AccessLog {
     });
     await this.#writing;
   }
+}
+
+/** The field of who asked. */
+export function byField(by: string): string {
+  return `"by":${JSON.stringify(by)}`;
 }
 
 /** The end of a hit's line, made once: everything behind the id. */

@@ -9,7 +9,7 @@ import type { EventBus } from '../lib/event-bus.ts';
 import type { Operation } from '../proxy/operation.ts';
 import type { RequestArtifact, RequestEvents } from '../proxy/request-events.ts';
 import { type AnswerCause, hopHeaders } from '../upstream/parent-headers.ts';
-import { type AccessLog, fieldsOf } from './access-log.ts';
+import { type AccessLog, byField, fieldsOf } from './access-log.ts';
 import { type Hop, hopOf } from './hop.ts';
 import { answerFor } from './status.ts';
 
@@ -31,6 +31,10 @@ export class Exchange {
   readonly url: string;
   /** Set when another modferry asks. */
   readonly hop: Hop | undefined;
+  /** Who asks, for the access line; '' while that is not known. */
+  by = '';
+  /** Not everybody may have what is answered. */
+  isGuarded = false;
   readonly #deps: ExchangeDeps;
   readonly #startedAtMs: number;
   #fields = '';
@@ -129,7 +133,7 @@ export class Exchange {
     accessLog.add({
       id: this.id,
       method: this.request.method ?? '',
-      fields: this.fields,
+      fields: this.by === '' || this.by === 'anonymous' ? this.fields : `${this.fields},${byField(this.by)}`,
       source,
       status,
       bytes,

@@ -13,6 +13,7 @@ import { AccessLog } from './access-log.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { Handler, type HandlerDeps } from './handler.ts';
 import { HotCache } from './hot-cache.ts';
+import { testGate } from './test-gate.ts';
 
 const path = '/example.com/m/@v/v1.0.0.mod';
 const closers: (() => void)[] = [];
@@ -36,6 +37,21 @@ const body: Reply = {
   source: 'store',
   keep: true,
 };
+
+function noUploads(clock: Clock): HandlerDeps['uploads'] {
+  const { gate } = testGate();
+  const refuse = async (): Promise<never> => {
+    throw new Error('no test uploads here');
+  };
+  return {
+    registry: { publish: refuse, unpublish: refuse },
+    gate,
+    audit: { note: () => {} },
+    clock,
+    pathPrefix: '',
+    maxZipBytes: () => 0,
+  };
+}
 
 /** A real server over a use case that a test scripts. */
 async function serve(
@@ -68,6 +84,9 @@ async function serve(
     negativeMaxAgeS: () => 30,
     provenance: () => 'proof',
     page: () => ({ status: 200, contentType: 'text/plain', body: 'page\n', headers: { 'x-more': 'yes' } }),
+    gate: testGate().gate,
+    uploads: noUploads(clock),
+    api: async (exchange) => exchange.text(404, 'no such thing\n'),
     onUnexpected: () => {},
     ...more,
   });

@@ -3,7 +3,9 @@
  * way out writes exactly one access line.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ModulePath } from '../gomod/types.ts';
 import { nameOf } from '../ingest/ingest.ts';
+import { SourcesFailure } from '../ingest/types.ts';
 import type { Deadline } from '../lib/deadline.ts';
 import type { Operation } from '../proxy/operation.ts';
 import type { Proxy } from '../proxy/proxy.ts';
@@ -12,12 +14,14 @@ import type { Reply, RequestContext } from '../proxy/types.ts';
 import { hopHeaders } from '../upstream/parent-headers.ts';
 import { hitTail } from './access-log.ts';
 import { Exchange, type ExchangeDeps } from './exchange.ts';
+import { type Gate, nameOf as nameOfIdentity } from './gate.ts';
 import { bodyHeaders, etagOf, isPlainRequest } from './headers.ts';
 import { answerWithinMs, refusalOf } from './hop.ts';
 import { type HotCache, type HotEntry, type HotMark, maxTextBytes } from './hot-cache.ts';
 import { provenanceHeaders } from './provenance.ts';
 import { type ReplyDeps, sendReply } from './replies.ts';
 import { parseRoute, type Route } from './route.ts';
+import { handleUpload, isUpload, type UploadDeps } from './upload.ts';
 
 export interface Page {
   readonly status: number;
@@ -30,6 +34,11 @@ export interface Page {
 export interface HandlerDeps extends ExchangeDeps, ReplyDeps {
   readonly proxy: Pick<Proxy, 'handle'>;
   readonly hot: HotCache;
+  readonly gate: Gate;
+  /** Uploads and tombstones: PUT and DELETE of a module zip. */
+  readonly uploads: UploadDeps;
+  /** Everything below `/-/v1/`. */
+  api(exchange: Exchange, name: string, gate: Gate, signal: AbortSignal): Promise<void>;
   readonly hotCounters: HotCounters;
   /** This process; a request that carries it came back to us. */
   readonly instanceId: string;
@@ -43,6 +52,9 @@ interface Wait {
   /** The first byte is there, or nobody waits any more. */
   end(): void;
 }
+
+/** Answered to everybody: load balancers have no credentials. */
+const openPages: ReadonlySet<string> = new Set(['healthz', 'readyz', 'robots']);
 
 /** Small bodies only: a zip in the URL cache would push thousands of small answers out. */
 const maxHotBodyBytes = 256 * 1024;
@@ -59,7 +71,7 @@ export class Handler {
   handle(request: IncomingMessage, response: ServerResponse): void {
     const entry = this.#deps.hot.get(request.url ?? '/');
     if (entry !== undefined && request.method === 'GET' && isPlainRequest(request.rawHeaders)) {
-      if (this.#sendHot(entry, response)) return;
+      if (this.#sendHot(entry, request, response)) return;
     }
     const exchange = new Exchange(request, response, this.#idFor(request), this.#deps);
     this.#cold(exchange).catch((error: unknown) => {
@@ -68,8 +80,14 @@ export class Handler {
     });
   }
 
-  #sendHot(entry: HotEntry, response: ServerResponse): boolean {
-    const { accessLog, clock } = this.#deps;
+  #sendHot(entry: HotEntry, request: IncomingMessage, response: ServerResponse): boolean {
+    const { accessLog, clock, gate } = this.#deps;
+    let by = '';
+    if (entry.guard !== undefined) {
+      const identity = gate.now(request, entry.guard.path);
+      if (identity === undefined) return false;
+      if (accessLog.logsHits && identity.kind !== 'anonymous') by = nameOfIdentity(identity);
+    }
     if (entry.freshUntilMs !== Number.POSITIVE_INFINITY) {
       const now = clock.now();
       if (now >= entry.staleUntilMs) return false;
@@ -81,7 +99,7 @@ export class Handler {
     entry.counter.bytes += entry.body.length;
     if (accessLog.logsHits) {
       this.#counter += 1;
-      accessLog.addHit(`${this.#deps.instanceId}-${this.#counter.toString(36)}`, entry.logTail);
+      accessLog.addHit(`${this.#deps.instanceId}-${this.#counter.toString(36)}`, entry.logTail, by);
     }
     return true;
   }
@@ -107,6 +125,7 @@ export class Handler {
     try {
       const route = parseRoute(exchange.url, this.#deps.pathPrefix);
       if (route.kind === 'page') {
+        if (!openPages.has(route.name) && !(await this.#mayRead(exchange, undefined, abort.signal))) return;
         await this.#page(exchange, route.name);
         return;
       }
@@ -114,7 +133,16 @@ export class Handler {
         exchange.text(404, 'not a path of the GOPROXY protocol; / shows how to set a client up\n');
         return;
       }
+      if (route.kind === 'api') {
+        exchange.asksFor({ page: 'api' });
+        await this.#deps.api(exchange, route.name, this.#deps.gate, abort.signal);
+        return;
+      }
       exchange.asksFor(route.operation);
+      if (isUpload(request.method, route.operation)) {
+        await handleUpload(exchange, route.operation, abort.signal, this.#deps.uploads);
+        return;
+      }
       if (request.method !== 'GET' && request.method !== 'HEAD') {
         exchange.text(405, 'the GOPROXY protocol has GET and HEAD only\n', { allow: 'GET, HEAD' });
         return;
@@ -124,6 +152,7 @@ export class Handler {
         exchange.text(508, refusal);
         return;
       }
+      if (!(await this.#mayRead(exchange, pathOf(route.operation), abort.signal))) return;
       wait = this.#wait(exchange, abort);
       const mark = this.#deps.hot.mark;
       const context = this.#context(exchange, abort.signal, wait?.deadlineAtMs);
@@ -139,6 +168,18 @@ export class Handler {
       wait?.end();
     }
     await sendReply(exchange, reply, abort.signal, this.#deps);
+  }
+
+  /** False: refused, and answered. Rejects for a module that nobody could bring anyway. */
+  async #mayRead(exchange: Exchange, path: ModulePath | undefined, signal: AbortSignal): Promise<boolean> {
+    const admitted = await this.#deps.gate.admit(exchange, { right: 'read', path }, signal);
+    if (admitted === 'unserved') {
+      throw new SourcesFailure(
+        'not_fetched',
+        `${path ?? ''} is private here and no private source is configured; it is never asked of a public one`,
+      );
+    }
+    return admitted !== undefined;
   }
 
   /** The asker's deadline is the asker's alone: what is fetched for it goes on for others. */
@@ -187,6 +228,7 @@ export class Handler {
           etag: etagOf(reply.sha256),
           lastModifiedMs: reply.lastModifiedMs,
           contentLength: reply.body.length,
+          isGuarded: exchange.isGuarded,
           more: provenanceHeaders(reply.provenance, this.#deps.provenance()),
         }),
         etag: etagOf(reply.sha256),
@@ -201,6 +243,7 @@ export class Handler {
             ? operation.path
             : undefined,
         artifact: operation.kind === 'artifact' ? nameOf(operation.key) : undefined,
+        guard: exchange.isGuarded ? { path: pathOf(operation) } : undefined,
       },
       mark,
     );
@@ -224,6 +267,18 @@ export class Handler {
     });
     response.end(request.method === 'HEAD' ? undefined : body);
     exchange.log(page.status, body.length, 'modferry', false);
+  }
+}
+
+/** The module that an answer is about, for rights; undefined for what belongs to none. */
+function pathOf(operation: Operation): ModulePath | undefined {
+  switch (operation.kind) {
+    case 'artifact':
+      return operation.key.path;
+    case 'sumdb':
+      return undefined;
+    default:
+      return operation.path;
   }
 }
 

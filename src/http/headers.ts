@@ -12,12 +12,14 @@ export function etagOf(sha256: string): string {
   return `"${sha256}"`;
 }
 
-export function cacheControl(policy: CachePolicy): string {
+/** `isGuarded`: not everybody may have it, so that no cache on the way may hand it to others. */
+export function cacheControl(policy: CachePolicy, isGuarded = false): string {
+  const scope = isGuarded ? 'private' : 'public';
   switch (policy.kind) {
     case 'immutable':
-      return 'public, max-age=31536000, immutable';
+      return `${scope}, max-age=31536000, immutable`;
     case 'brief':
-      return policy.ageS === undefined ? `public, max-age=${policy.maxAgeS}` : 'no-cache';
+      return policy.ageS === undefined ? `${scope}, max-age=${policy.maxAgeS}` : 'no-cache';
     default:
       return 'no-cache';
   }
@@ -30,6 +32,8 @@ export interface BodyHeaders {
   readonly etag: string | undefined;
   readonly lastModifiedMs: number | undefined;
   readonly contentLength: number | undefined;
+  /** Not everybody may have it. Default false. */
+  readonly isGuarded?: boolean | undefined;
   /** Further pairs, as they are. Default: none. */
   readonly more?: readonly string[] | undefined;
 }
@@ -37,7 +41,8 @@ export interface BodyHeaders {
 export function bodyHeaders(facts: BodyHeaders): string[] {
   const headers = ['Content-Type', contentTypes[facts.contentType], 'X-Content-Type-Options', 'nosniff'];
   if (facts.contentLength !== undefined) headers.push('Content-Length', String(facts.contentLength));
-  headers.push('Cache-Control', cacheControl(facts.cache));
+  headers.push('Cache-Control', cacheControl(facts.cache, facts.isGuarded));
+  if (facts.isGuarded === true) headers.push('Vary', 'Authorization');
   if (facts.etag !== undefined) headers.push('ETag', facts.etag, 'Accept-Ranges', 'bytes');
   if (facts.lastModifiedMs !== undefined) {
     headers.push('Last-Modified', new Date(facts.lastModifiedMs).toUTCString());
@@ -60,7 +65,6 @@ const telling = new Set([
   'disable-module-fetch',
   'x-modferry-via',
   'x-request-id',
-  'authorization',
 ]);
 
 /** Looks at the raw pairs: building the parsed header object costs more than the whole look-up of a hit. */

@@ -23,6 +23,8 @@ export interface HotEntry {
   readonly refresh: (() => void) | undefined;
   /** Module this answer depends on beyond its own artifact: list and @latest change when a version is published. */
   readonly mutableOf: string | undefined;
+  /** Of which module it is, where not everybody may read it: the gate is asked first. Default: everybody may. */
+  readonly guard?: { readonly path: string | undefined } | undefined;
   /** The one artifact that this answer is, as `nameOf` says it. */
   readonly artifact?: string | undefined;
 }

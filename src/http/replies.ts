@@ -82,7 +82,7 @@ function sendBytes(exchange: Exchange, reply: BytesReply, deps: ReplyDeps): void
   const etag = etagOf(reply.sha256);
   const validators = { etag, lastModifiedMs: reply.lastModifiedMs };
   const more = provenanceHeaders(reply.provenance, deps.provenance());
-  const facts = { ...reply, ...validators, more };
+  const facts = { ...reply, ...validators, isGuarded: exchange.isGuarded, more };
   if (notModified(exchange, facts)) return;
   const range = resolveRange(
     request.headers.range,
@@ -126,6 +126,7 @@ async function sendRanged(
     cache: reply.cache,
     etag,
     lastModifiedMs: body.lastModifiedMs,
+    isGuarded: exchange.isGuarded,
     more: provenanceHeaders(reply.provenance, deps.provenance()),
   };
   if (etag !== undefined && notModified(exchange, { ...facts, etag })) return;
@@ -180,6 +181,7 @@ function notModified(
     lastModifiedMs: number | undefined;
     cache: Reply['cache'];
     contentType: Reply['contentType'];
+    isGuarded: boolean;
     more: readonly string[];
   },
 ): boolean {

@@ -12,6 +12,8 @@ import type { Operation } from '../proxy/operation.ts';
 export type Route =
   | { readonly kind: 'protocol'; readonly operation: Operation }
   | { readonly kind: 'page'; readonly name: PageName }
+  /** `name` is what stands behind `/-/v1/`. */
+  | { readonly kind: 'api'; readonly name: string }
   | { readonly kind: 'unknown' };
 
 export type PageName = 'home' | 'healthz' | 'readyz' | 'version' | 'metrics' | 'robots';
@@ -40,6 +42,8 @@ export function parseRoute(url: string, prefix: string): Route {
   if (path === undefined) return { kind: 'unknown' };
   const underPrefix = pages[path];
   if (underPrefix !== undefined) return { kind: 'page', name: underPrefix };
+  // No module path begins with a dash.
+  if (path.startsWith('/-/v1/')) return { kind: 'api', name: path.slice('/-/v1/'.length) };
   if (path.startsWith('/sumdb/')) {
     return { kind: 'protocol', operation: { kind: 'sumdb', rest: path.slice('/sumdb/'.length) } };
   }

@@ -42,6 +42,8 @@ export interface LatestDeps extends SourcesState {
   readonly lists: ListService;
   plan(path: ModulePath, answerClass: 'meta'): Plan;
   isPrivate(path: ModulePath): boolean;
+  /** Never the answer, whatever sources say. Default: none. */
+  isUnpublished?(path: ModulePath, version: string): boolean;
   absenceHint(path: ModulePath): string | undefined;
   pathIsKnown(path: ModulePath): Promise<boolean>;
   windows(path: string): Windows;
@@ -143,8 +145,13 @@ export class LatestService {
     });
     const best = answers
       .map(({ upstream, value }) => ({ ...value, source: upstream }))
+      .filter(({ version }) => this.#deps.isUnpublished?.(path, version) !== true)
       .sort((a, b) => compareForLatest(b.version, a.version))[0];
     if (best !== undefined) return best;
+    if (answers.length > 0) {
+      const next = await this.#compute(path, signal, false);
+      if (next !== undefined) return next;
+    }
     const failure = failureOf(outcomes, {
       path,
       knownToExist: await this.#deps.pathIsKnown(path),

@@ -32,6 +32,8 @@ export interface ListDeps extends SourcesState {
   readonly store: Store;
   plan(path: ModulePath, answerClass: 'meta'): Plan;
   isPrivate(path: ModulePath): boolean;
+  /** Never listed, whatever sources say. Default: none. */
+  isUnpublished?(path: ModulePath, version: string): boolean;
   absenceHint(path: ModulePath): string | undefined;
   pathIsKnown(path: ModulePath): Promise<boolean>;
   windows(path: string): Windows;
@@ -193,6 +195,7 @@ export class ListService {
     for (const versions of Object.values(lists.bySource)) {
       for (const version of versions) if (!this.#isWithdrawn(path, version)) all.add(version);
     }
+    for (const version of all) if (this.#deps.isUnpublished?.(path, version) === true) all.delete(version);
     return listVersions(all);
   }
 

@@ -28,7 +28,10 @@ export interface ProxyDeps {
   readonly sumdb: SumdbService;
   readonly negatives: NegativeCache;
   freshness(): FreshnessOptions;
-  isPrivate(path: ModulePath): boolean;
+  /** How long a confirmed answer about this module is fresh. Milliseconds. */
+  freshMs(path: ModulePath, what: 'list' | 'query'): number;
+  /** Why a version is no more, where it was unpublished here: a sentence. */
+  unpublished(path: ModulePath, version: Version): string | undefined;
   /** Throws SourcesFailure when there is nobody who may be asked for this module. */
   requireSources(path: ModulePath): void;
   /** True: every request is answered from what is stored, nobody is asked for anything. */
@@ -43,7 +46,7 @@ interface Question {
   /** Under which its absence is remembered. */
   readonly name: string;
   readonly contentType: 'text' | 'json';
-  freshMs(): number;
+  readonly freshAs: 'list' | 'query';
   /** Asks nobody; undefined when nothing of it is stored. */
   stored(): Promise<Buffer | undefined>;
   ask(): Promise<{ readonly body: Buffer; readonly answer: Answer<object> | undefined }>;
@@ -65,8 +68,12 @@ export class Proxy {
   /** Rejects with SourcesFailure, InvalidRequestError, StoreError or the context's abort reason. */
   async handle(operation: Operation, context: RequestContext): Promise<Reply> {
     switch (operation.kind) {
-      case 'artifact':
+      case 'artifact': {
+        const { path, version } = operation.key;
+        const stone = this.#deps.unpublished(path, version);
+        if (stone !== undefined) throw new SourcesFailure('gone', stone);
         return this.#deps.artifacts.get(operation.key, context);
+      }
       case 'list':
         return this.#answer(this.#list(operation.path, context), context);
       case 'latest':
@@ -100,7 +107,7 @@ export class Proxy {
       what: `${path}/@v/list`,
       name: `${path}@list`,
       contentType: 'text',
-      freshMs: () => this.#deps.freshness().listMs,
+      freshAs: 'list',
       stored: async () => {
         const versions = await lists.storedIfAny(path);
         return versions === undefined ? undefined : textOf(versions);
@@ -120,7 +127,7 @@ export class Proxy {
       what: `${path}/@latest`,
       name: `${path}@latest`,
       contentType: 'json',
-      freshMs: () => this.#deps.freshness().listMs,
+      freshAs: 'list',
       stored: async () => bytesOf(await latest.stored(path, context.signal)),
       ask: async () => {
         const { value, answer } = await latest.get(path, askOf(context));
@@ -137,7 +144,7 @@ export class Proxy {
       what: `${path}@${query}`,
       name: `${path}@?${query}`,
       contentType: 'json',
-      freshMs: () => this.#deps.freshness().queryMs,
+      freshAs: 'query',
       stored: async () => bytesOf(await queries.stored(path, query)),
       ask: async () => {
         const answer = await queries.get(path, query, askOf(context));
@@ -215,7 +222,7 @@ export class Proxy {
     if (answer.state === 'error')
       return { ...this.#brief(unconfirmedKeptMs), ageS: Math.floor(ageMs / 1000) };
     const freshness = this.#deps.freshness();
-    const freshMs = this.#deps.isPrivate(question.path) ? freshness.privateMs : question.freshMs();
+    const freshMs = this.#deps.freshMs(question.path, question.freshAs);
     const freshUntilMs = answer.confirmedAtMs + freshMs;
     return {
       kind: 'brief',

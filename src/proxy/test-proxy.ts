@@ -247,7 +247,8 @@ export async function makeTestProxy(
     sumdb,
     negatives,
     freshness: () => freshness,
-    isPrivate: () => false,
+    freshMs: (_path, what) => (what === 'list' ? freshness.listMs : freshness.queryMs),
+    unpublished: () => undefined,
     requireSources,
   });
   return { proxy, clock, folder, store, sources, upstream, lists, lookAhead, negatives, ingest };

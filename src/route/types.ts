@@ -34,4 +34,6 @@ export interface RouteTable {
   /** In order; the last one matches everything. */
   readonly routes: readonly Route[];
   of(path: string): Route;
+  /** The one for everything that no other names, and for what belongs to no module. */
+  readonly last: Route;
 }

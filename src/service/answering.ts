@@ -20,6 +20,7 @@ import type { Windows } from '../proxy/revalidating.ts';
 import { SumdbService } from '../proxy/sumdb-service.ts';
 import type { RequestContext } from '../proxy/types.ts';
 import { ZipMemory } from '../proxy/zip-memory.ts';
+import type { Registry, Tombstone } from '../publish/types.ts';
 import type { FsStore } from '../store/fs/fs-store.ts';
 import type { AnswerClass } from '../upstream/types.ts';
 import { ZipVerifier } from '../zip/verify-pool.ts';
@@ -33,6 +34,7 @@ export interface AnsweringDeps {
   readonly events: EventBus<IngestEvents>;
   readonly mirrors: Mirrors;
   readonly prover: Prover;
+  readonly registry: Pick<Registry, 'tombstoneOf'>;
   /** Read at each use, so that a reload changes them. */
   config(): Config;
   set(): UpstreamSet;
@@ -72,6 +74,8 @@ export class Answering {
       plan: (path: ModulePath, answerClass: AnswerClass, isBackground = false) =>
         mirrors.plan(path, answerClass, isBackground),
       isPrivate: (path: ModulePath) => deps.set().isPrivate(path),
+      isUnpublished: (path: ModulePath, version: string) =>
+        deps.registry.tombstoneOf(path, version as Version) !== undefined,
       absenceHint: () => this.#absenceHint(),
       pathIsKnown: (path: ModulePath) => this.#pathIsKnown(path),
       onChanged: (path: ModulePath) => this.hot.forgetMutable(path),
@@ -83,7 +87,7 @@ export class Answering {
       infoBytes: () => deps.config().ingest.limits.infoBytes,
       listBytes: () => deps.config().ingest.limits.listBytes,
     };
-    const listWindows = (path: string): Windows => this.#windows(path, deps.config().freshness.listMs);
+    const listWindows = (path: string): Windows => this.#windows(path, 'list');
     this.ingest = new Ingest({
       ...sources,
       clock,
@@ -129,7 +133,7 @@ export class Answering {
       limits,
       clock,
       store,
-      windows: (path) => this.#windows(path, deps.config().freshness.queryMs),
+      windows: (path) => this.#windows(path, 'query'),
     });
     const sumdb = new SumdbService({
       clock,
@@ -154,7 +158,8 @@ export class Answering {
       sumdb,
       negatives: this.negatives,
       freshness: () => deps.config().freshness,
-      isPrivate: (path) => deps.set().isPrivate(path),
+      unpublished: (path, version) => textOf(deps.registry.tombstoneOf(path, version)),
+      freshMs: (path, what) => this.#freshMs(path, what),
       requireSources: (path) => this.#requireSources(path),
     });
     this.#subscribe();
@@ -269,14 +274,26 @@ export class Answering {
     return this.#pathIsKnown(path);
   }
 
-  #windows(path: string, publicFreshMs: number): Windows {
-    const { privateMs, staleWhileRevalidateMs, staleIfErrorMs } = this.#deps.config().freshness;
+  #freshMs(path: string, what: 'list' | 'query'): number {
+    const route = this.#deps.set().routes.of(path);
+    const { listMs, queryMs, privateMs } = this.#deps.config().freshness;
+    return route.freshMs[what] ?? (route.isPrivate ? privateMs : what === 'list' ? listMs : queryMs);
+  }
+
+  #windows(path: string, what: 'list' | 'query'): Windows {
+    const { staleWhileRevalidateMs, staleIfErrorMs } = this.#deps.config().freshness;
     return {
-      freshMs: this.#deps.set().isPrivate(path) ? privateMs : publicFreshMs,
+      freshMs: this.#freshMs(path, what),
       staleMs: staleWhileRevalidateMs,
       errorMs: staleIfErrorMs,
     };
   }
+}
+
+function textOf(stone: Tombstone | undefined): string | undefined {
+  if (stone === undefined) return undefined;
+  const at = new Date(stone.atMs).toISOString().slice(0, 10);
+  return `${stone.path}@${stone.version} was unpublished on ${at}: ${stone.reason}`;
 }
 
 function ingestOptions(config: Config) {

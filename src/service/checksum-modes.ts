@@ -3,6 +3,7 @@ import { toolchainPath } from '../checksums/checksums.ts';
 import { checksumModes as allModes, type ChecksumMode } from '../checksums/types.ts';
 import type { Config } from '../config/snapshot.ts';
 import { compilePatterns } from '../gomod/module-pattern.ts';
+import type { RouteTable } from '../route/types.ts';
 
 export interface ChecksumModes {
   mode(path: string): ChecksumMode;
@@ -10,17 +11,20 @@ export interface ChecksumModes {
   isOutside(path: string): boolean;
 }
 
-/** `noSumdbPatterns`: private modules and the machine's GONOSUMDB, which nothing overrides. */
+/** `noSumdbPatterns`: the machine's GONOSUMDB. Neither it nor a private route is overridden by anything. */
 export function checksumModes(
   config: Config['checksums'],
   noSumdbPatterns: readonly string[],
+  routes: Pick<RouteTable, 'of'>,
 ): ChecksumModes {
-  const isUnknown = compilePatterns(noSumdbPatterns.join(','));
+  const isNoSumdb = compilePatterns(noSumdbPatterns.join(','));
+  const isUnknown = (path: string) => isNoSumdb(path) || routes.of(path).isPrivate;
   const lists = allModes.map((mode) => ({
     mode,
     matches: compilePatterns(config[mode].join(',')),
   }));
-  const listed = (path: string) => lists.find(({ matches }) => matches(path))?.mode;
+  const listed = (path: string) =>
+    routes.of(path).checksums ?? lists.find(({ matches }) => matches(path))?.mode;
   return {
     mode: (path) => (isUnknown(path) ? 'off' : (listed(path) ?? config.mode)),
     // Toolchains are looked up by every go, whatever its GONOSUMDB says.

@@ -39,8 +39,8 @@ describe('applyOrder', () => {
 
   it.each<[Record<string, unknown>, RegExp]>([
     [{}, /unknown order/],
-    [{ action: 'mode', mode: 'direct' }, /not available yet/],
-    [{ action: 'mode', mode: 'quick' }, /normal or offline/],
+
+    [{ action: 'mode', mode: 'quick' }, /normal, offline or direct/],
     [{ action: 'mode', mode: 'offline', forMs: Number.NaN }, /30 days/],
     [{ action: 'mode', mode: 'offline', forMs: 31 * 86_400_000 }, /30 days/],
     [{ action: 'out' }, /name an upstream/],

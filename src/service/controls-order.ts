@@ -51,8 +51,9 @@ function changedMode(
   { mode, forMs }: Readonly<Record<string, unknown>>,
   { nowMs }: OrderFacts,
 ): Controls {
-  if (mode === 'direct') throw badOrder('mode direct is not available yet');
-  if (mode !== 'normal' && mode !== 'offline') throw badOrder('a mode is normal or offline');
+  if (mode !== 'normal' && mode !== 'offline' && mode !== 'direct') {
+    throw badOrder('a mode is normal, offline or direct');
+  }
   if (forMs === undefined) return withMode(before, mode, undefined);
   if (typeof forMs !== 'number' || !(forMs >= 1 && forMs <= maxForMs))
     throw badOrder('a mode holds for at most 30 days');

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../config/load.ts';
+import { testRoutes } from '../route/test-routes.ts';
 import { officialKey, officialUrls } from '../sumdb/official.ts';
 import { checksumModes } from './checksum-modes.ts';
 import { chooseDatabases } from './database-choice.ts';
@@ -108,7 +109,11 @@ describe('how a module is proven', () => {
       CHECKSUMS_PREFER: 'example.com/lax',
       CHECKSUMS_OFF: 'example.com, git.corp.example',
     });
-    const modes = checksumModes(config.checksums, ['git.corp.example/team', 'example.com/strict/inner']);
+    const modes = checksumModes(
+      config.checksums,
+      ['example.com/strict/inner'],
+      testRoutes(['git.corp.example/team']),
+    );
     expect(
       [
         'example.org/a',
@@ -130,13 +135,15 @@ describe('how a module is proven', () => {
 
   it('lets every go look toolchains up', async () => {
     const config = await configOf({ CHECKSUMS_OFF: 'golang.org' });
-    expect(checksumModes(config.checksums, ['*']).isOutside('golang.org/toolchain')).toBe(false);
-    expect(checksumModes(config.checksums, ['*']).isOutside('golang.org/x/mod')).toBe(true);
+    expect(checksumModes(config.checksums, ['*'], testRoutes()).isOutside('golang.org/toolchain')).toBe(
+      false,
+    );
+    expect(checksumModes(config.checksums, ['*'], testRoutes()).isOutside('golang.org/x/mod')).toBe(true);
   });
 
   it('is told to clients of /sumdb/ whatever our own mode is', async () => {
     const config = await configOf({ CHECKSUMS_MODE: 'off' });
-    const modes = checksumModes(config.checksums, []);
+    const modes = checksumModes(config.checksums, [], testRoutes());
     expect([modes.mode('example.com/a'), modes.isOutside('example.com/a')]).toEqual(['off', false]);
   });
 });

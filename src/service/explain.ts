@@ -1,7 +1,7 @@
 /** `modferry explain`: what is kept of a module, whom it would be asked of and why, and what they said last time. */
 import type { ModulePath, Version } from '../gomod/types.ts';
 import type { Explained } from '../health/plan/explained.ts';
-import type { Mode, RouteName } from '../health/types.ts';
+import type { Mode } from '../health/types.ts';
 import type { KeptFacts } from '../proxy/explain.ts';
 import type { Answering } from './answering.ts';
 import type { LastFetch, LastFetches } from './last-fetches.ts';
@@ -9,7 +9,8 @@ import type { Mirrors } from './mirrors.ts';
 
 /** Plain data: it goes over the admin socket as JSON. */
 export interface Explanation {
-  readonly route: RouteName;
+  /** Its name. */
+  readonly route: string;
   readonly mode: Mode;
   /** Whom a small file would be asked of now, in order. */
   readonly sources: readonly Explained[];

@@ -12,10 +12,11 @@ import type { ProbeTarget } from '../health/probe/probe.ts';
 import { type ProbeResult, Prober } from '../health/probe/prober.ts';
 import { UpstreamRecord } from '../health/record/upstream-record.ts';
 import { WatchedUpstream } from '../health/record/watched-upstream.ts';
-import type { Controls, HealthEvents, HealthOptions, RouteName, UpstreamFigures } from '../health/types.ts';
+import type { Controls, HealthEvents, HealthOptions, UpstreamFigures } from '../health/types.ts';
 import type { Clock } from '../lib/clock.ts';
 import { ModferryError } from '../lib/errors.ts';
-import type { EventBus } from '../lib/event-bus.ts';
+import { EventBus } from '../lib/event-bus.ts';
+import type { Route } from '../route/types.ts';
 import type { Plan } from '../upstream/plan.ts';
 import type { AnswerClass, Upstream } from '../upstream/types.ts';
 import { ControlsFile } from './controls-file.ts';
@@ -43,6 +44,10 @@ interface Watched {
   readonly target: ProbeTarget;
 }
 
+/** Behind every level that an upstream can have. */
+const lastLevel = 10;
+/** Ruling 19: a repository that is cloned for the first time may take minutes. */
+const directHopeMs = 600_000;
 /** Records of upstreams that left the configuration are kept this many, for when they come back. */
 const maxRecords = 200;
 
@@ -56,7 +61,10 @@ export class Mirrors {
   readonly #unsubscribe: () => void;
   #set: UpstreamSet;
   #watched: readonly Watched[] = [];
-  #routes: { readonly [Route in RouteName]: readonly Candidate[] } = { public: [], private: [] };
+  /** The repositories themselves; undefined: they are off. */
+  #direct: Candidate | undefined;
+  /** Who may be asked, by name of the route. */
+  #sources: ReadonlyMap<string, readonly Candidate[]> = new Map();
   #options: HealthOptions;
   #optionsOf: Config;
 
@@ -112,8 +120,11 @@ export class Mirrors {
   adopt(set: UpstreamSet): void {
     this.#set = set;
     this.#watched = set.members.map((member) => this.#watch(member));
-    const all = this.#watched.map(({ candidate }) => candidate);
-    this.#routes = { public: all, private: all.filter(({ upstream }) => upstream.isPrivate) };
+    const { routes } = set.routes;
+    const builtIn = set.builtIn.map((upstream) => this.#unwatched(upstream));
+    this.#direct = builtIn.find(({ upstream }) => upstream.name === 'direct');
+    this.#sources = new Map(routes.map((route) => [route.name, this.#sourcesOf(route, builtIn)]));
+    this.#planner.keepRoutes(new Set(routes.map(({ name }) => name)));
     const known = new Set(this.#watched.map(({ record }) => record));
     for (const [key, record] of this.#records) {
       if (this.#records.size <= maxRecords) break;
@@ -130,13 +141,12 @@ export class Mirrors {
   }
 
   hasSources(path: ModulePath): boolean {
-    return this.#routes[this.#routeOf(path)].length > 0;
+    return this.#candidates(this.#set.routes.of(path)).length > 0;
   }
 
   /** False: every source of this module (none: of public ones) is out, rests, or has an open breaker. */
   mayAnswer(path: ModulePath | undefined): boolean {
-    const route = path === undefined ? 'public' : this.#routeOf(path);
-    return !this.#planner.unavailableFor(route, this.#routes[route]);
+    return !this.#planner.unavailableFor(this.#candidates(this.#routeOf(path)));
   }
 
   /** Without a path: for what belongs to no module, such as a checksum database. */
@@ -151,14 +161,14 @@ export class Mirrors {
   }
 
   /** Whom a request would ask now. Changes nothing. */
-  explain(path: ModulePath, answerClass: AnswerClass): { route: RouteName; sources: Explained[] } {
+  explain(path: ModulePath, answerClass: AnswerClass): { route: string; sources: Explained[] } {
     const request = this.#request(path, answerClass, false);
-    return { route: request.route, sources: this.#planner.explain(request) };
+    return { route: this.#routeOf(path).name, sources: this.#planner.explain(request) };
   }
 
   figures(): UpstreamFigures[] {
     const { takenOut, pinned } = this.controls;
-    const routes = (['public', 'private'] as const).filter((route) => this.#routes[route].length > 0);
+    const routes = [...this.#sources].flatMap(([name, sources]) => (sources.length > 0 ? [name] : []));
     return this.#watched.map(({ member, record, upstream }) =>
       record.figures({
         url: member.url,
@@ -175,7 +185,11 @@ export class Mirrors {
   }
 
   /** Rejects with ModferryError `bad_order`, or `controls_file` when it holds for this process only. */
-  order(order: Readonly<Record<string, unknown>>): Promise<Controls> {
+  async order(order: Readonly<Record<string, unknown>>): Promise<Controls> {
+    if (order['mode'] === 'direct' && this.#direct === undefined) {
+      const message = 'mode direct needs repositories, and direct.enabled is false in the configuration';
+      throw new ModferryError('bad_order', message);
+    }
     return this.#controlsFile.order(
       order,
       this.#watched.map(({ record }) => record.name),
@@ -198,18 +212,59 @@ export class Mirrors {
   }
 
   #request(path: ModulePath | undefined, answerClass: AnswerClass, isBackground: boolean): PlanRequest {
-    const route = path === undefined ? 'public' : this.#routeOf(path);
+    const route = this.#routeOf(path);
+    const upstreams = this.#candidates(route);
     return {
-      route,
-      upstreams: this.#routes[route],
+      route: route.isPrivate ? 'private' : 'public',
+      routeName: route.name,
+      upstreams,
       answerClass,
       isBackground,
+      ...(upstreams.some(({ upstream }) => upstream.name === 'direct') ? { lastHopeMs: directHopeMs } : {}),
       ...(path === undefined ? {} : { modulePath: path }),
     };
   }
 
-  #routeOf(path: ModulePath): RouteName {
-    return this.#set.isPrivate(path) ? 'private' : 'public';
+  /** What belongs to no module goes the way of everything that no route names. */
+  #routeOf(path: ModulePath | undefined): Route {
+    const { routes } = this.#set;
+    return path === undefined ? routes.last : routes.of(path);
+  }
+
+  #candidates(route: Route): readonly Candidate[] {
+    const sources = this.#sources.get(route.name) ?? [];
+    if (this.controls.mode !== 'direct' || this.#direct === undefined) return sources;
+    // A private route that does not name its repositories keeps its own sources: the order is about mirrors.
+    const isMeant = !route.isPrivate || sources.some(({ upstream }) => upstream.name === 'direct');
+    return isMeant ? [this.#direct] : sources;
+  }
+
+  /** In the order of the route; those that a route does not name in the order of the configuration. */
+  #sourcesOf(route: Route, builtIn: readonly Candidate[]): readonly Candidate[] {
+    const upstreams = this.#watched.map(({ candidate }) => candidate);
+    if (route.sources === undefined) {
+      if (route.isPrivate) return upstreams.filter(({ upstream }) => upstream.isPrivate);
+      if (this.#direct === undefined || !this.#set.endsDirect) return upstreams;
+      // As `,direct` in GOPROXY: when nobody has it.
+      return [...upstreams, { ...this.#direct, level: lastLevel, isLastResort: true }];
+    }
+    return route.sources.flatMap(
+      (name) => [...upstreams, ...builtIn].find(({ upstream }) => upstream.name === name) ?? [],
+    );
+  }
+
+  /** A source that stands for many hosts, or for none: one of them that fails says nothing of the others. */
+  #unwatched(upstream: Upstream): Candidate {
+    const { clock, random } = this.#deps;
+    const health = new UpstreamRecord({
+      name: upstream.name,
+      clock,
+      random,
+      events: new EventBus(),
+      options: () => this.#healthOptions(),
+      latencyBoundMs: () => undefined,
+    });
+    return { upstream, health, level: 1, weight: 100, isProbed: true };
   }
 
   #watch(member: UpstreamMember): Watched {

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import type { FakeModule } from '../../test/kit/fake-module.ts';
 import type { Clock } from '../lib/clock.ts';
+import { testRoutes } from '../route/test-routes.ts';
 import { abortError } from '../upstream/classify-error.ts';
 import {
   type Upstream,
@@ -351,7 +352,10 @@ export function scriptedSet(upstreams: readonly ScriptedUpstream[]): UpstreamSet
       },
     })),
     end: 'none',
+    endsDirect: false,
+    routes: testRoutes(),
     isPrivate: () => false,
+    builtIn: [],
     checksums: { mode: () => 'off', isOutside: () => false },
     privatePatterns: [],
     databases: [],

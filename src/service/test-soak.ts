@@ -127,6 +127,7 @@ export class Soak {
       store,
       events: ingest,
       mirrors: this.mirrors,
+      registry: { tombstoneOf: () => undefined },
       prover: new Prover(
         {
           clock,

@@ -6,8 +6,8 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import { homedir, hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Config, ServerEntry } from '../config/snapshot.ts';
-import { compilePatterns } from '../gomod/module-pattern.ts';
 import { bareUrl } from '../outbound/network-address.ts';
+import type { RouteTable } from '../route/types.ts';
 import { authFromUrl, type UpstreamAuth } from '../upstream/credentials.ts';
 import {
   decideUpstreams,
@@ -25,6 +25,7 @@ import type { Upstream } from '../upstream/types.ts';
 import { type ChecksumModes, checksumModes } from './checksum-modes.ts';
 import { chooseDatabases } from './database-choice.ts';
 import { OutboundRules } from './outbound-rules.ts';
+import { routeList } from './route-list.ts';
 
 /** One upstream with what its order and its probes depend on. */
 export interface UpstreamMember {
@@ -42,7 +43,12 @@ export interface UpstreamSet {
   readonly members: readonly UpstreamMember[];
   /** What stands behind the servers in GOPROXY syntax: the client's own next entry, or nothing. */
   readonly end: GoproxyEnd;
+  /** The configuration's own list ends with `direct`: repositories are asked when no upstream has a module. */
+  readonly endsDirect: boolean;
+  readonly routes: RouteTable;
   readonly isPrivate: (path: string) => boolean;
+  /** Sources that are no upstreams. */
+  readonly builtIn: readonly Upstream[];
   readonly checksums: ChecksumModes;
   readonly privatePatterns: readonly string[];
   readonly databases: readonly SetDatabase[];
@@ -66,6 +72,8 @@ export interface UpstreamSetInput {
   readonly ownAddresses: readonly OwnAddress[];
   /** Asked ahead of time; default: asked now. */
   readonly goEnv?: Promise<GoEnv | undefined>;
+  /** Makes the sources that are no upstreams. Default: there are none. */
+  readonly builtIn?: (routes: RouteTable, rules: OutboundRules) => readonly Upstream[];
   /** True: the list is not kept in the data folder for later starts. Default false. */
   readonly isReadOnly?: boolean;
 }
@@ -117,8 +125,6 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
       ...(gosumdb.toSave === undefined ? {} : { gosumdb: gosumdb.toSave }),
     });
   }
-  const privatePatterns = [...new Set([...config.privatePatterns, ...machine.privatePatterns])];
-  const noSumdbPatterns = [...new Set([...privatePatterns, ...machine.noSumdbPatterns])];
   const names = new Set<string>();
   const rules = new OutboundRules(config, env);
   const members = wanted.map((one) => {
@@ -149,20 +155,32 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
     ),
   }));
   const all = [...members.map(({ upstream }) => upstream), ...databases.flatMap(({ direct }) => direct)];
-  const matches = compilePatterns(privatePatterns.join(','));
+  const privateUpstreams = members.filter(({ upstream }) => upstream.isPrivate);
+  const routes = routeList(
+    config,
+    machine.privatePatterns,
+    privateUpstreams.map(({ upstream }) => upstream.name),
+  );
+  const isPrivate = (path: string): boolean => routes.of(path).isPrivate;
+  const privatePatterns = routes.routes.flatMap((route) => (route.isPrivate ? route.patterns : []));
+  const builtIn = input.builtIn?.(routes, rules) ?? [];
   return {
     members,
     end,
-    isPrivate: matches,
-    checksums: checksumModes(config.checksums, noSumdbPatterns),
-    privatePatterns,
+    endsDirect: end === 'direct' && origin === 'configuration',
+    routes,
+    isPrivate,
+    builtIn,
+    checksums: checksumModes(config.checksums, machine.noSumdbPatterns, routes),
+    privatePatterns: [...new Set(privatePatterns)],
     databases,
     proving: choice.proving,
     origin,
     warnings,
     retire: () => rules.retire(),
     close: async () => {
-      await Promise.all([...all.map((upstream) => upstream.close()), rules.close()]);
+      await Promise.all([...all, ...builtIn].map((upstream) => upstream.close()));
+      await rules.close();
     },
   };
 }

@@ -1,13 +1,13 @@
 /**
  * The history in the data folder: `meta/events.jsonl`, one JSON line an event, and `meta/events.1.jsonl`, the one
- * before it. Several processes append, each batch by one write in append mode, so that lines do not mix. A reader
- * takes what it can read: torn and foreign lines are passed over, what was written twice is taken once.
+ * before it. Several processes append. A reader takes what it can read: torn and foreign lines are passed over, what was
+ * written twice is taken once.
  */
-import { open, readFile, rename, stat } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
 import { errnoOf } from '../lib/errors.ts';
-import { LockFile } from '../lib/lock-file.ts';
+import { JsonLinesFile } from '../lib/json-lines-file.ts';
 import { type EventFilter, type HistoryEvent, parseEventLine, selectEvents } from './history-types.ts';
 
 const maxBytes = 1024 * 1024;
@@ -22,45 +22,9 @@ export function eventFilesIn(dataDir: string): EventFiles {
   return { current: join(meta, 'events.jsonl'), before: join(meta, 'events.1.jsonl') };
 }
 
-/** Appends to the files of one data folder. */
-export class EventWriter {
-  readonly #files: EventFiles;
-  readonly #lock: LockFile;
-
-  constructor(dataDir: string, clock: Clock) {
-    this.#files = eventFilesIn(dataDir);
-    this.#lock = new LockFile(`${this.#files.current}.lock`, clock);
-  }
-
-  /**
-   * Appends whole lines. Rejects with the system's error, or ModferryError `lock_lost`; a part may have been written
-   * then, so the same lines may be appended again.
-   */
-  async append(lines: string): Promise<void> {
-    await this.#turnOver();
-    const handle = await open(this.#files.current, 'a+');
-    try {
-      const { size } = await handle.stat();
-      // Whoever wrote last may have been cut off in the middle of a line.
-      const bytes = Buffer.from((await endsLine(handle, size)) ? lines : `\n${lines}`);
-      const { bytesWritten } = await handle.write(bytes);
-      if (bytesWritten < bytes.length) throw new Error('only a part could be written');
-    } finally {
-      await handle.close();
-    }
-  }
-
-  /** Moves a long file away. Only one process does; the others go on appending to whichever is there. */
-  async #turnOver(): Promise<void> {
-    const { current, before } = this.#files;
-    if (!(await isLong(current))) return;
-    await this.#lock.runIfFree(async (held) => {
-      // Somebody else may have done it before the lock was ours.
-      if (!(await isLong(current))) return;
-      await held.check();
-      await rename(current, before);
-    });
-  }
+/** Appends to the files of one data folder; see JsonLinesFile. */
+export function eventWriter(dataDir: string, clock: Clock): JsonLinesFile {
+  return new JsonLinesFile(eventFilesIn(dataDir).current, { clock, maxBytes, keep: 1 });
 }
 
 /** All that is there, oldest first. Rejects with the system's error unless the files are merely absent. */
@@ -87,17 +51,6 @@ export async function eventFilesMark(dataDir: string): Promise<string> {
 function byOrigin(a: HistoryEvent, b: HistoryEvent): number {
   if (a.instance === b.instance) return a.number - b.number;
   return a.instance < b.instance ? -1 : 1;
-}
-
-async function endsLine(handle: Awaited<ReturnType<typeof open>>, size: number): Promise<boolean> {
-  if (size === 0) return true;
-  const { buffer, bytesRead } = await handle.read(Buffer.alloc(1), 0, 1, size - 1);
-  return bytesRead === 0 || buffer.toString('latin1') === '\n';
-}
-
-async function isLong(path: string): Promise<boolean> {
-  const facts = await stat(path).catch(() => undefined);
-  return facts !== undefined && facts.size >= maxBytes;
 }
 
 /** As much of the end of the file as it should have at most: it may be something foreign of any size. */

@@ -3,7 +3,8 @@
  * folder (`history-file.ts`). A disk that takes nothing costs events, never requests.
  */
 import type { Clock, Timer } from '../lib/clock.ts';
-import { EventWriter } from './history-file.ts';
+import type { JsonLinesFile } from '../lib/json-lines-file.ts';
+import { eventWriter } from './history-file.ts';
 import {
   boundedEvent,
   type EventFilter,
@@ -30,7 +31,7 @@ export interface HistoryOptions {
 
 export class History {
   readonly #clock: Clock;
-  readonly #writer: EventWriter | undefined;
+  readonly #writer: JsonLinesFile | undefined;
   readonly #instance: string;
   readonly #repeats: Repeats;
   /** Oldest first. */
@@ -44,7 +45,7 @@ export class History {
 
   constructor({ clock, dataDir, instance }: HistoryOptions) {
     this.#clock = clock;
-    this.#writer = dataDir === undefined ? undefined : new EventWriter(dataDir, clock);
+    this.#writer = dataDir === undefined ? undefined : eventWriter(dataDir, clock);
     this.#instance = instance;
     this.#repeats = new Repeats(clock, (event, count) => this.#add(event, count));
   }
@@ -105,7 +106,7 @@ export class History {
     this.#timer ??= this.#clock.setTimeout(() => void this.flush(), inMs);
   }
 
-  async #write(writer: EventWriter): Promise<void> {
+  async #write(writer: JsonLinesFile): Promise<void> {
     const batch = this.#unwritten;
     this.#unwritten = [];
     try {

@@ -1,5 +1,5 @@
 /** Metrics of the upstreams: what happened to attempts (events), and how each one is (figures at the scrape). */
-import type { BreakerState, HealthEvents, HealthState, RouteName, UpstreamFigures } from '../health/types.ts';
+import type { BreakerState, HealthEvents, HealthState, UpstreamFigures } from '../health/types.ts';
 import type { IngestEvents } from '../ingest/types.ts';
 import type { EventBus } from '../lib/event-bus.ts';
 import type { Family } from './exposition.ts';
@@ -13,7 +13,8 @@ const maxNames = 50;
 
 const states: readonly HealthState[] = ['healthy', 'slow', 'recovering', 'suspect', 'out'];
 const breakers: readonly BreakerState[] = ['closed', 'half_open', 'open'];
-const routes: readonly RouteName[] = ['public', 'private'];
+/** Those that are always there; more come with the configuration. */
+const routes = ['public', 'private'];
 
 export interface UpstreamMetricsDeps {
   readonly health: EventBus<HealthEvents>;
@@ -178,7 +179,11 @@ export class UpstreamMetrics {
         'modferry_upstream_favourite',
         '1 where the upstream is asked first on the route.',
         ['route', 'upstream'],
-        oneOf('route', routes, ({ favouriteOf }, word) => favouriteOf.some((route) => route === word)),
+        (shown) => {
+          const names = this.#shown().flatMap(({ figures }) => figures.favouriteOf);
+          const is = ({ favouriteOf }: UpstreamFigures, word: string) => favouriteOf.includes(word);
+          return oneOf('route', [...new Set([...routes, ...names])], is)(shown);
+        },
       ),
     ];
   }

@@ -1,4 +1,7 @@
-/** `modferry mode`: shows or sets what modferry may do: normal, or offline (nothing is asked of anybody). */
+/**
+ * `modferry mode`: shows or sets what modferry may do: normal, offline (nothing is asked of anybody), or direct
+ * (repositories are asked instead of upstreams).
+ */
 import { formatDuration } from '../../lib/duration.ts';
 import { CliError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
@@ -16,12 +19,9 @@ export interface ModeFlags extends FolderFlags {
   readonly for?: number;
 }
 
-/** Rejects with CliError `usage` (direct, a time without a mode), `failed` when the process refuses. */
+/** Rejects with CliError `usage` (a time without a mode), `failed` when the process refuses. */
 export async function mode(this: CliContext, flags: ModeFlags, word?: ModeWord): Promise<void> {
-  if (word === 'direct') {
-    throw new CliError('usage', 'mode direct is not available yet: modferry does not fetch from Git itself');
-  }
-  if (flags.for !== undefined && word !== 'offline') {
+  if (flags.for !== undefined && (word === undefined || word === 'normal')) {
     throw new CliError('usage', '--for goes with a mode that ends, e.g. modferry mode offline --for 30m');
   }
   const running = await findRunning(this, flags);
@@ -35,7 +35,12 @@ export async function mode(this: CliContext, flags: ModeFlags, word?: ModeWord):
 }
 
 function sentence({ mode: now, modeUntilMs }: ControlsAnswer, nowMs: number): string {
-  const meaning = now === 'offline' ? ': only what is stored is served, nobody is asked' : '';
+  const meanings = {
+    normal: '',
+    offline: ': only what is stored is served, nobody is asked',
+    direct: ': what is not stored comes from repositories, upstreams are not asked for modules',
+  };
+  const meaning = meanings[now];
   const until =
     modeUntilMs === undefined || modeUntilMs === null
       ? ''

@@ -74,7 +74,6 @@ describe('orders', () => {
   });
 
   it.each([
-    [['mode', 'direct'], 'not available yet'],
     [['mode', '--for', '30m'], '--for goes with a mode that ends'],
     [['mode', 'normal', '--for', '30m'], '--for goes with a mode that ends'],
     [['mode', 'offline', '--for', '1y'], 'from 1s to 30d'],

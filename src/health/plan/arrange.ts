@@ -1,7 +1,7 @@
 /** Brings the parts together for one request: how each stands, the favourite, the order, the reserve. Pure. */
 import type { ModulePath } from '../../gomod/types.ts';
 import type { AnswerClass } from '../../upstream/types.ts';
-import type { Controls, HealthOptions, RouteName } from '../types.ts';
+import type { Controls, HealthOptions, RouteKind } from '../types.ts';
 import { chooseFavourite, type FavouriteChange, type FavouriteState, noFavourite } from './favourite.ts';
 import { asFrozen, avoidedLast, byHealth, firstOf, inOrder, reserveOf } from './order.ts';
 import { type Candidate, reachOf, type Standing, standingsOf } from './standing.ts';
@@ -16,7 +16,7 @@ export interface RouteState {
 export const newRoute: RouteState = { favourite: noFavourite, frozen: undefined };
 
 export interface ArrangeContext {
-  readonly route: RouteName;
+  readonly route: RouteKind;
   readonly upstreams: readonly Candidate[];
   readonly answerClass: AnswerClass;
   readonly modulePath?: ModulePath | undefined;

@@ -270,22 +270,22 @@ describe('unavailableFor', () => {
     bench.controls = { ...bench.controls, takenOut: ['taken'] };
     bench.health('suspect').state = 'suspect';
 
-    expect(bench.planner.unavailableFor('public', bench.candidates)).toBe(false);
+    expect(bench.planner.unavailableFor(bench.candidates)).toBe(false);
     bench.health('suspect').state = 'out';
-    expect(bench.planner.unavailableFor('public', bench.candidates)).toBe(true);
+    expect(bench.planner.unavailableFor(bench.candidates)).toBe(true);
   });
 
   it('is true offline', () => {
     const bench = benchOf('a');
     bench.controls = { ...bench.controls, mode: 'offline' };
 
-    expect(bench.planner.unavailableFor('public', bench.candidates)).toBe(true);
+    expect(bench.planner.unavailableFor(bench.candidates)).toBe(true);
   });
 
   it("is true when the one that is well stands behind one with Go's comma rule that is out", () => {
     const bench = new PlannerBench([fakeCandidate('corp', { stopsOnError: true }), fakeCandidate('b')]);
     bench.health('corp').state = 'out';
 
-    expect(bench.planner.unavailableFor('public', bench.candidates)).toBe(true);
+    expect(bench.planner.unavailableFor(bench.candidates)).toBe(true);
   });
 });

@@ -8,7 +8,7 @@ import type { EventBus } from '../../lib/event-bus.ts';
 import type { Plan } from '../../upstream/plan.ts';
 import type { AnswerClass, SourceOutcome, Upstream } from '../../upstream/types.ts';
 import { activeControls } from '../controls-state.ts';
-import type { Controls, HealthEvents, HealthOptions, RouteName } from '../types.ts';
+import type { Controls, HealthEvents, HealthOptions, RouteKind } from '../types.ts';
 import { type Arrangement, arrange, newRoute, type RouteState } from './arrange.ts';
 import { Budget, SlidingCount } from './budget.ts';
 import { type Explained, explained } from './explained.ts';
@@ -31,7 +31,11 @@ export interface PlannerDeps {
 }
 
 export interface PlanRequest {
-  readonly route: RouteName;
+  readonly route: RouteKind;
+  /** Each has a favourite of its own. Default: its kind. */
+  readonly routeName?: string | undefined;
+  /** How long the last one left may be silent, where it is not as usual. Milliseconds. */
+  readonly lastHopeMs?: number | undefined;
   /** Of this route, in the order of the configuration. Names are unique. */
   readonly upstreams: readonly Candidate[];
   readonly answerClass: AnswerClass;
@@ -40,13 +44,18 @@ export interface PlanRequest {
   readonly isBackground?: boolean | undefined;
 }
 
+function nameOf({ route, routeName }: PlanRequest): string {
+  return routeName ?? route;
+}
+
 export class Planner {
   readonly #deps: PlannerDeps;
   readonly #requests: SlidingCount;
   readonly #tools: PlanTools;
   /** Requests under way. */
   readonly #lostListeners = new Set<(upstreamName: string) => void>();
-  readonly #routes: Record<RouteName, RouteState> = { public: newRoute, private: newRoute };
+  /** By name. */
+  readonly #routes = new Map<string, RouteState>();
 
   constructor(deps: PlannerDeps) {
     const { clock, random, events } = deps;
@@ -92,8 +101,9 @@ export class Planner {
 
   /** Counts one request for the budgets and may change the favourite of the route (event `switched`). */
   plan(request: PlanRequest): Plan {
-    const { answerClass, isBackground = false, route } = request;
-    const options = this.#deps.options();
+    const { answerClass, isBackground = false, lastHopeMs } = request;
+    const general = this.#deps.options();
+    const options = lastHopeMs === undefined ? general : { ...general, lastHopeMs };
     const controls = this.#controls();
     this.#requests.add();
     const common = { answerClass, isBackground, options };
@@ -103,14 +113,20 @@ export class Planner {
     }
     const { random, events } = this.#deps;
     const arranged = withTrial(this.#arrange(request, controls, random), request, controls);
-    this.#routes[route] = arranged.state;
+    const route = nameOf(request);
+    this.#routes.set(route, arranged.state);
     if (arranged.change !== undefined) events.emit('switched', { route, ...arranged.change });
     return new RoutePlan({ ...common, ...arranged, skipped: this.#skipped(arranged) }, this.#tools);
   }
 
+  /** Forgets routes that are no more. */
+  keepRoutes(names: ReadonlySet<string>): void {
+    for (const name of this.#routes.keys()) if (!names.has(name)) this.#routes.delete(name);
+  }
+
   /** Name of the upstream that requests of this route ask first; undefined before the first request. */
-  favourite(route: RouteName): string | undefined {
-    return this.#routes[route].favourite.name;
+  favourite(route: string): string | undefined {
+    return this.#routes.get(route)?.favourite.name;
   }
 
   /**
@@ -118,7 +134,7 @@ export class Planner {
    * a one that keeps Go's `,` rule; or the mode is offline. Then what is stored is served without waiting for them. A
    * pin or a freeze makes nobody well.
    */
-  unavailableFor(_route: RouteName, candidates: readonly Candidate[]): boolean {
+  unavailableFor(candidates: readonly Candidate[]): boolean {
     const controls = this.#controls();
     if (controls.mode === 'offline') return true;
     const nowMs = this.#deps.clock.monotonic();
@@ -152,7 +168,7 @@ export class Planner {
 
   #arrange(request: PlanRequest, controls: Controls, random: (() => number) | undefined): Arrangement {
     const { clock } = this.#deps;
-    return arrange(this.#routes[request.route], {
+    return arrange(this.#routes.get(nameOf(request)) ?? newRoute, {
       ...request,
       controls,
       options: this.#deps.options(),

@@ -53,6 +53,7 @@ export class RoutePlan implements Plan {
   patienceMs(upstream: Upstream): number {
     const { answerClass, options } = this.#facts;
     const standing = this.#asked(upstream) ?? find(this.#facts.reserve, upstream);
+    if (standing !== undefined && this.#isBeforeLastResort(standing)) return this.lastHopeMs;
     if (standing !== undefined) {
       return patienceMs(standing.candidate, answerClass, options, () => this.#boundMs());
     }
@@ -64,7 +65,8 @@ export class RoutePlan implements Plan {
     this.#silent = upstream;
     if (answerClass !== 'meta' || isBackground || !options.hedge.enabled) return undefined;
     const standing = this.#asked(upstream);
-    return standing === undefined ? undefined : hedgeMs(standing, asked, answerClass, options.hedge);
+    if (standing === undefined || this.#isBeforeLastResort(standing)) return undefined;
+    return hedgeMs(standing, asked, answerClass, options.hedge);
   }
 
   takeHedge(): boolean {
@@ -96,6 +98,13 @@ export class RoutePlan implements Plan {
 
   onLost(listener: (upstreamName: string) => void): () => void {
     return this.#tools.onLost(listener);
+  }
+
+  /** Whoever would be asked beside it is a last resort, and it is none itself. */
+  #isBeforeLastResort(standing: Standing): boolean {
+    const { asked } = this.#facts;
+    const next = asked[asked.indexOf(standing) + 1];
+    return next?.candidate.isLastResort === true && standing.candidate.isLastResort !== true;
   }
 
   #boundMs(): number | undefined {

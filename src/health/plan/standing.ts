@@ -1,7 +1,7 @@
 /** How one upstream of a route stands for one request: its rank by health, or why it is not asked. */
 import type { ModulePath } from '../../gomod/types.ts';
 import type { AnswerClass, Upstream } from '../../upstream/types.ts';
-import type { Controls, RouteName, UpstreamHealth } from '../types.ts';
+import type { Controls, RouteKind, UpstreamHealth } from '../types.ts';
 
 /** One upstream of a route, in the order of the configuration. */
 export interface Candidate {
@@ -11,6 +11,8 @@ export interface Candidate {
   readonly level: number;
   /** Its share under the strategy `weighted`; 0 is first only when nothing else is there. */
   readonly weight: number;
+  /** Asked when everybody else has answered or failed, never because they are slow. Default false. */
+  readonly isLastResort?: boolean | undefined;
   /** It answers as a modferry. Default false. */
   readonly isModferry?: boolean | undefined;
   /** False: no probe tells when it is well again, so real requests must. Default true. */
@@ -47,7 +49,7 @@ export interface Standing {
 }
 
 export interface StandingContext {
-  readonly route: RouteName;
+  readonly route: RouteKind;
   readonly answerClass: AnswerClass;
   readonly controls: Controls;
   readonly modulePath?: ModulePath | undefined;

@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import { loadConfig } from '../config/load.ts';
+import type { RouteTable } from '../route/types.ts';
+import { routeList } from './route-list.ts';
+
+async function tableOf(yaml: string, machine: readonly string[] = [], upstreams: readonly string[] = []) {
+  const { config } = await loadConfig({ file: 'm.yaml', env: {}, readFile: async () => yaml });
+  return routeList(config, machine, upstreams);
+}
+
+function said(table: RouteTable, path: string) {
+  const { name, isPrivate, sources, access } = table.of(path);
+  return { name, isPrivate, sources, read: access.read };
+}
+
+describe('routeList', () => {
+  it('sends everything the public way without a configuration, and lets everybody read', async () => {
+    const table = await tableOf('');
+    expect(said(table, 'example.com/a')).toEqual({
+      name: 'public',
+      isPrivate: false,
+      sources: undefined,
+      read: [{ kind: 'anonymous' }],
+    });
+    expect(table.last.access).toMatchObject({ publish: [], admin: [{ kind: 'tokens' }] });
+  });
+
+  it('makes of `private` a route with private upstreams, repositories and uploads, for those who are known', async () => {
+    const table = await tableOf('private: [git.corp.example/*]', [], ['hub']);
+    expect(said(table, 'git.corp.example/team/x/sub')).toEqual({
+      name: 'private',
+      isPrivate: true,
+      sources: ['hub', 'direct', 'published'],
+      read: [{ kind: 'authenticated' }],
+    });
+  });
+
+  it('asks no repository where that is off', async () => {
+    const table = await tableOf('private: [git.corp.example]\ndirect: {enabled: false}', [], ['hub']);
+    expect(table.of('git.corp.example/x').sources).toEqual(['hub', 'published']);
+  });
+
+  it('only keeps to itself what the machine calls private: no repository is asked for it', async () => {
+    const table = await tableOf('', ['git.corp.example'], ['hub']);
+    expect(said(table, 'git.corp.example/x')).toMatchObject({
+      name: 'GOPRIVATE',
+      isPrivate: true,
+      sources: ['hub'],
+    });
+  });
+
+  it('takes the first route that matches, before `private`', async () => {
+    const table = await tableOf(
+      `
+private: corp.example
+routes:
+  - {match: corp.example/open, read: anonymous}
+  - {match: corp.example/secret, private: true}
+  - {match: [corp.example/team/*], name: team, private: true, read: 'group:team', publish: ['token:ci']}
+`,
+    );
+    expect(said(table, 'corp.example/open/a')).toMatchObject({ name: 'corp.example/open', isPrivate: false });
+    expect(table.of('corp.example/secret').access.read).toEqual([]);
+    expect(said(table, 'corp.example/team/x')).toMatchObject({
+      name: 'team',
+      read: [{ kind: 'group', name: 'team' }],
+    });
+    expect(table.of('corp.example/other').name).toBe('private');
+  });
+
+  it('keeps what the machine calls private so, even where a public route names it', async () => {
+    const table = await tableOf('routes: [{match: corp.example}]', ['corp.example/inner']);
+    expect(table.of('corp.example/outer').isPrivate).toBe(false);
+    expect(said(table, 'corp.example/inner/x')).toMatchObject({ name: 'GOPRIVATE', isPrivate: true });
+  });
+});
