@@ -11,7 +11,10 @@ interface Tool {
 const tools: readonly Tool[] = [
   { command: 'go', debian: 'golang', why: 'the client that the end-to-end tests drive' },
   { command: 'git', debian: 'git', why: 'the go command asks for it' },
+  { command: 'slapd', debian: 'slapd', why: 'the LDAP server that tests log in to' },
   { command: 'nginx', debian: 'nginx-light', why: 'serves the store as plain files in a test' },
+  { command: 'sshd', debian: 'openssh-server', why: 'serves repositories over ssh in tests' },
+  { command: 'ssh', debian: 'openssh-client', why: 'git runs it for ssh URLs' },
 ];
 
 /** Throws when a tool is missing and cannot be installed. */

@@ -99,6 +99,8 @@ export type Decision =
 export interface Wanted {
   readonly right: Right;
   readonly path: string | undefined;
+  /** Method and URL: identical requests within a second are counted once. Undefined: each one counts. */
+  readonly request?: string | undefined;
 }
 
 /** The one entrance for every way to modferry. */
@@ -107,6 +109,11 @@ export interface Access {
   decideNow(asker: Asker, wanted: Wanted): Decision | undefined;
   /** Never rejects but with the signal's reason. */
   decide(asker: Asker, wanted: Wanted, signal: AbortSignal): Promise<Decision>;
+  /**
+   * Who asks, whatever they may do: allowed for everybody with an identity of their own, `unauthenticated` for
+   * anonymous. Never rejects but with the signal's reason.
+   */
+  identify(asker: Asker, signal: AbortSignal): Promise<Decision>;
   /** True: everybody from everywhere may read it without being counted, so that a ready answer needs no decision. */
   isOpen(path: string | undefined): boolean;
 }

@@ -1,28 +1,33 @@
 /** The border of `audit/`: who did what, when, from where, with which result (append-only). */
 
-export type AuditAction =
-  | 'publish'
-  | 'unpublish'
-  | 'purge'
-  | 'release'
-  | 'trust'
-  | 'token_create'
-  | 'token_revoke'
-  | 'login'
-  | 'rules'
-  | 'mode'
-  | 'order'
-  | 'delivery'
-  | 'replay'
-  | 'denied';
+export const auditActions = [
+  'publish',
+  'unpublish',
+  'purge',
+  'release',
+  'trust',
+  'token_create',
+  'token_revoke',
+  'login',
+  'rules',
+  'mode',
+  'order',
+  'delivery',
+  'replay',
+  'denied',
+] as const;
+export type AuditAction = (typeof auditActions)[number];
+
+export const auditResults = ['ok', 'refused', 'failed'] as const;
+export type AuditResult = (typeof auditResults)[number];
 
 export interface AuditEntry {
   readonly action: AuditAction;
-  /** `token:ci`, `user:alice`, `anonymous`, `local:root` (the admin socket), `modferry` (itself). */
+  /** `token:ci`, `user:alice`, `anonymous`, `local` (the admin socket), `modferry` (itself). */
   readonly who: string;
   /** Address, or `local`. */
   readonly from: string;
-  readonly result: 'ok' | 'refused' | 'failed';
+  readonly result: AuditResult;
   readonly module?: string | undefined;
   readonly version?: string | undefined;
   /** A sentence. */

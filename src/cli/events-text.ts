@@ -10,13 +10,16 @@ export function eventsText(events: readonly HistoryEvent[]): string {
 
 function lineOf({ atMs, severity, message, count }: HistoryEvent): string {
   const repeated = count > 1 ? ` (and ${count - 1} more alike)` : '';
-  // A message may hold what an upstream sent: nothing of it may drive the terminal.
-  const text = message.replaceAll(/[^\P{C}]/gu, '?');
-  return `${localTime(atMs)}  ${marks[severity]} ${text}${repeated}\n`;
+  return `${localTime(atMs)}  ${marks[severity]} ${printable(message)}${repeated}\n`;
+}
+
+/** What others sent, on a terminal: nothing of it may drive it. */
+export function printable(text: string): string {
+  return text.replaceAll(/[^\P{C}]/gu, '?');
 }
 
 /** `2026-01-02 03:04:05` where the reader is. */
-function localTime(atMs: number): string {
+export function localTime(atMs: number): string {
   const at = new Date(atMs);
   const two = (value: number): string => String(value).padStart(2, '0');
   const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;

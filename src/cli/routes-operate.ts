@@ -8,6 +8,7 @@ import type { NegativesFlags } from './commands/negatives-clear.ts';
 import type { StatusFlags } from './commands/status.ts';
 import type { OrderFlags } from './commands/upstreams-order.ts';
 import type { ProbeFlags } from './commands/upstreams-probe.ts';
+import type { UpstreamsTestFlags } from './commands/upstreams-test.ts';
 import type { CliContext } from './context.ts';
 import { helpText } from './help-text.ts';
 import { upstreamsBench } from './routes-bench.ts';
@@ -195,12 +196,41 @@ const probe = buildCommand<ProbeFlags, [string?], CliContext>({
   },
 });
 
+const test = buildCommand<UpstreamsTestFlags, [string], CliContext>({
+  loader: async () => (await import('./commands/upstreams-test.ts')).upstreamsTest,
+  parameters: {
+    flags: folderFlags,
+    positional: {
+      kind: 'tuple',
+      parameters: [
+        {
+          parse: String,
+          placeholder: 'TARGET',
+          brief: 'MODULE[@VERSION], or HOST: an upstream by name, host or URL, or a host of repositories',
+        },
+      ],
+    },
+  },
+  docs: {
+    brief: 'Tell which step of the way to an upstream or a repository fails',
+    fullDescription: helpText(
+      'Name, TCP, outbound proxy, TLS or SSH, authentication, authorisation, repository, tag: one line a step, with ' +
+        'its time and what to do. Asks the network itself, as serve would; no modferry need run. Fails when a step fails.',
+      [
+        ['modferry upstreams test goproxy.cn', 'An upstream'],
+        ['modferry upstreams test git.corp.example/team/lib@v1.2.3', 'A module, by each source of its route'],
+        ['modferry upstreams test --json git.corp.example/team/lib', 'For scripts'],
+      ],
+    ),
+  },
+});
+
 export const upstreams = buildRouteMap<
-  'probe' | 'bench' | 'out' | 'in' | 'pin' | 'unpin' | 'freeze' | 'unfreeze' | 'clear',
+  'probe' | 'test' | 'bench' | 'out' | 'in' | 'pin' | 'unpin' | 'freeze' | 'unfreeze' | 'clear',
   CliContext
 >({
-  routes: { probe, bench: upstreamsBench, out, in: putIn, pin, unpin, freeze, unfreeze, clear },
-  docs: { brief: 'Probe, measure and steer upstreams' },
+  routes: { probe, test, bench: upstreamsBench, out, in: putIn, pin, unpin, freeze, unfreeze, clear },
+  docs: { brief: 'Probe, test, measure and steer upstreams' },
 });
 
 const negativesClear = buildCommand<NegativesFlags, [string], CliContext>({

@@ -10,11 +10,15 @@ import type { VersionFlags } from './commands/version.ts';
 import { type Shell, shells } from './completion-scripts.ts';
 import type { CliContext } from './context.ts';
 import { helpText } from './help-text.ts';
+import { audit, deliveries } from './routes-audit.ts';
 import { importCommand, quarantine, trust } from './routes-checksums.ts';
 import { events } from './routes-events.ts';
+import { goauth, login, logout } from './routes-login.ts';
 import { explain, mode, negatives, status, upstreams } from './routes-operate.ts';
+import { publish, unpublish } from './routes-publish.ts';
 import { info, ls, purge, verify, warm } from './routes-store.ts';
 import { scrub, sumdb } from './routes-sumdb.ts';
+import { token } from './routes-token.ts';
 
 const serve = buildCommand<ServeFlags, [], CliContext>({
   loader: async () => (await import('./commands/serve.ts')).serve,
@@ -125,6 +129,11 @@ const env = buildCommand<EnvFlags, [], CliContext>({
         placeholder: 'FORMAT',
         brief: 'Where the text goes. Default: sh',
       },
+      login: {
+        kind: 'boolean',
+        optional: true,
+        brief: 'With GOAUTH for modferry login. Default: whether you are logged in to the URL',
+      },
       config: configFlag,
     },
   },
@@ -192,19 +201,27 @@ export const root = buildRouteMap({
     serve,
     status,
     events,
+    audit,
+    deliveries,
     upstreams,
     mode,
     explain,
     negatives,
     config,
     env,
+    login,
+    logout,
+    goauth,
     warm,
     ls,
     info,
     purge,
+    publish,
+    unpublish,
     verify,
     import: importCommand,
     trust,
+    token,
     quarantine,
     sumdb,
     scrub,

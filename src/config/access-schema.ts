@@ -178,7 +178,7 @@ const certificate = z.strictObject({
   match: document(z.string().min(1), {
     kind: 'text',
     noun: 'a pattern',
-    right: 'write e.g. cn:ci-*, dns:*.ci.corp.example, email:…, uri:… or sha256:FINGERPRINT',
+    right: 'write e.g. cn:ci-*, dns:*.ci.corp.example, email:…, uri:… or fingerprint:SHA256',
     about: 'Which client certificates: `*` stands for anything.',
   }),
   name: optionalText({ noun: 'a name', right: 'write a name', about: 'Instead of the common name.' }),

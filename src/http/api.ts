@@ -69,8 +69,9 @@ export function createApi(endpoints: readonly Endpoint[]) {
     }
     const { headers } = exchange.request;
     const reply = await endpoint.answer({ rest, headers, body, signal, ...admitted });
-    const isText = typeof reply.body === 'string';
-    const text = isText ? (reply.body as string) : `${JSON.stringify(reply.body)}\n`;
+    const { body: said } = reply;
+    const isText = typeof said === 'string';
+    const text = isText ? said : `${JSON.stringify(said)}\n`;
     exchange.text(reply.status, text, {
       'cache-control': 'no-store',
       ...(isText ? {} : { 'content-type': 'application/json' }),

@@ -3,6 +3,7 @@
  * way, and once more at the end where that proved nothing. The bytes may come from another source in the middle (`relay-body.ts`).
  */
 import { createHash } from 'node:crypto';
+import { pump } from '../lib/pump.ts';
 import type { SuspectBytes } from '../store/quarantine.ts';
 import type { Trust } from '../store/store.ts';
 import { UpstreamError } from '../upstream/types.ts';
@@ -10,7 +11,6 @@ import type { StagedPart, ZipStream } from '../zip/stream-feed.ts';
 import type { ZipOddity } from '../zip/zip-types.ts';
 import type { VerifiedZip } from './growing-body.ts';
 import type { Came, Found } from './proving.ts';
-import { pump } from './pump.ts';
 import type { RelayBody } from './relay-body.ts';
 import type { Sink } from './sink.ts';
 

@@ -127,6 +127,11 @@ export class LatestService {
     this.#answers.refresh(path);
   }
 
+  /** See `Revalidating.expire`. */
+  expire(path: ModulePath): Promise<void> {
+    return this.#answers.expire(path);
+  }
+
   forget(path: ModulePath): void {
     this.#answers.forget(path);
   }

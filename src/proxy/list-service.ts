@@ -186,6 +186,11 @@ export class ListService {
     return (this.#withdrawn.get(`${path}@${version}`) ?? 0) - this.#deps.clock.monotonic();
   }
 
+  /** See `Revalidating.expire`. */
+  expire(path: ModulePath): Promise<void> {
+    return this.#lists.expire(path);
+  }
+
   forget(path: ModulePath): void {
     this.#lists.forget(path);
   }

@@ -89,6 +89,11 @@ export class QueryService {
     this.#answers.refresh(`${path}@${query}`);
   }
 
+  /** Every query of the module. See `Revalidating.expire`. */
+  expire(path: ModulePath): Promise<void> {
+    return this.#answers.expireAll(`${path}@`);
+  }
+
   forget(path: ModulePath): void {
     this.#answers.forgetAll(`${path}@`);
   }

@@ -76,6 +76,8 @@ interface Slot<Value> {
   startedAtMs: number;
   failedAtMs: number;
   failure: unknown;
+  /** Somebody who must know has said that what is known is out of date. */
+  isOutdated: boolean;
 }
 
 /** `no-cache` starts at most one refresh per key in this time (ruling 7). */
@@ -154,6 +156,31 @@ export class Revalidating<Value extends object> {
     });
   }
 
+  /**
+   * What is known is out of date: whoever asks next waits for the sources, and gets it only when they fail. A refresh
+   * that began before does not count.
+   */
+  async expire(key: string): Promise<void> {
+    const slot = await this.#slot(key);
+    if (this.#slots.get(key) !== slot) return;
+    const never = Number.NEGATIVE_INFINITY;
+    // Whoever waits for a refresh under way still gets its answer.
+    this.#slots.set(key, {
+      ...slot,
+      work: undefined,
+      startedAtMs: never,
+      failedAtMs: never,
+      failure: undefined,
+      isOutdated: true,
+    });
+  }
+
+  /** The same for every key in memory that begins so. */
+  async expireAll(prefix: string): Promise<void> {
+    const keys = Array.from(this.#slots.keys()).filter((key) => key.startsWith(prefix));
+    for (const key of keys) await this.expire(key);
+  }
+
   /** Forgets every key that begins so. */
   forgetAll(prefix: string): void {
     for (const key of this.#slots.keys()) if (key.startsWith(prefix)) this.forget(key);
@@ -180,6 +207,7 @@ export class Revalidating<Value extends object> {
       startedAtMs: never,
       failedAtMs: never,
       failure: undefined,
+      isOutdated: false,
     };
     this.#slots.set(key, slot);
     return slot;
@@ -195,7 +223,7 @@ export class Revalidating<Value extends object> {
     const joinsRunning = ask.revalidate && running(slot) !== undefined;
     const forced = ask.revalidate && mono - slot.startedAtMs >= coalesceMs;
     const isWanted = joinsRunning || forced;
-    if (!isWanted || this.#deps.isOffline()) {
+    if ((!isWanted && !slot.isOutdated) || this.#deps.isOffline()) {
       if (ageMs < freshMs) return { ...known, state: 'fresh', asked: false };
       if (ageMs < freshMs + staleMs) {
         this.#renew(key, slot);
@@ -261,6 +289,7 @@ export class Revalidating<Value extends object> {
         const known = { value, confirmedAtMs: clock.now() };
         this.#hope.regained(key);
         slot.known = known;
+        slot.isOutdated = false;
         slot.failedAtMs = Number.NEGATIVE_INFINITY;
         slot.failure = undefined;
         if (this.#slots.get(key) === slot) this.#deps.save(key, known);

@@ -8,13 +8,16 @@ import { compilePatterns } from '../gomod/module-pattern.ts';
 import { ModferryError } from '../lib/errors.ts';
 import type { Route, RouteTable } from './types.ts';
 
-/** Paths whose route is remembered; one takes at most 2 KiB (the length of a module path). */
-const maxRemembered = 4096;
+/** Paths whose route is remembered, and their characters together. */
+const maxRemembered = 20_000;
+const maxRememberedLength = 4_000_000;
 const longestRemembered = 2048;
 const wildcards = /[*?[\\]/;
 
 interface Candidate {
   readonly position: number;
+  /** What the path must begin with: all before the first wildcard. Cheaper to compare than to match. */
+  readonly head: string;
   /** Undefined: the pattern has no wildcard, and whatever begins with its elements matches. */
   readonly matches: ((path: string) => boolean) | undefined;
 }
@@ -39,7 +42,11 @@ class IndexedRoutes implements RouteTable {
   readonly routes: readonly Route[];
   readonly last: Route;
   readonly #byPrefix = new Map<string, Candidate[]>();
-  readonly #recent = new LRUCache<string, Route>({ max: maxRemembered });
+  readonly #recent = new LRUCache<string, Route>({
+    max: maxRemembered,
+    maxSize: maxRememberedLength,
+    sizeCalculation: (_, path) => path.length + 1,
+  });
 
   constructor(routes: readonly Route[], last: Route) {
     this.routes = routes;
@@ -63,7 +70,11 @@ class IndexedRoutes implements RouteTable {
     if (text === '' || !text.isWellFormed()) return;
     const hasWildcard = wildcards.test(text);
     const prefix = hasWildcard ? literalPrefix(text) : text;
-    const candidate = { position, matches: hasWildcard ? compilePatterns(pattern) : undefined };
+    const candidate = {
+      position,
+      head: hasWildcard ? text.slice(0, text.search(wildcards)) : text,
+      matches: hasWildcard ? compilePatterns(pattern) : undefined,
+    };
     const there = this.#byPrefix.get(prefix);
     if (there === undefined) this.#byPrefix.set(prefix, [candidate]);
     else there.push(candidate);
@@ -81,9 +92,9 @@ class IndexedRoutes implements RouteTable {
   #firstUnder(prefix: string, path: string, best: number): number {
     const candidates = this.#byPrefix.get(prefix);
     if (candidates === undefined) return best;
-    for (const { position, matches } of candidates) {
+    for (const { position, head, matches } of candidates) {
       if (position >= best) return best;
-      if (matches === undefined || matches(path)) return position;
+      if (matches === undefined || (path.startsWith(head) && matches(path))) return position;
     }
     return best;
   }

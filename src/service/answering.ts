@@ -178,6 +178,20 @@ export class Answering {
     };
   }
 
+  /** The module's list and @latest are out of date: whoever asks next waits for the sources. */
+  async expire(path: ModulePath): Promise<void> {
+    await Promise.all([this.#lists.expire(path), this.#latest.expire(path)]);
+    this.hot.forgetMutable(path);
+    this.negatives.forget(path);
+  }
+
+  /** The same for its branches, tags and commit prefixes. */
+  async expireQueries(path: ModulePath): Promise<void> {
+    await this.#queries.expire(path);
+    this.hot.forgetMutable(path);
+    this.negatives.forget(path);
+  }
+
   /** After a reload: what may be answered, and by whom, may have changed, so ready answers are made anew. */
   forgetAnswers(): void {
     this.hot.clear();

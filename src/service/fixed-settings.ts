@@ -3,6 +3,9 @@ import type { Config } from '../config/snapshot.ts';
 
 const fixedKeys = [
   'listen',
+  'tls',
+  'webhooks',
+  'audit',
   'dataDir',
   'pathPrefix',
   'server',

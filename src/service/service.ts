@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { TrustedSums } from '../checksums/trusted-sums.ts';
 import type { Config } from '../config/snapshot.ts';
+import type { ModulePath } from '../gomod/types.ts';
 import type { Controls } from '../health/types.ts';
 import { AccessLog } from '../http/access-log.ts';
 import type { AdminSocket } from '../http/admin.ts';
@@ -14,6 +15,7 @@ import { Handler } from '../http/handler.ts';
 import { type Listening, listen } from '../http/server.ts';
 import { messageOf } from '../lib/errors.ts';
 import { newHotCounters } from '../proxy/request-events.ts';
+import { Retention } from '../scrub/retention.ts';
 import { type FsStore, openFsStore } from '../store/fs/fs-store.ts';
 import type { History } from '../telemetry/history.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -28,18 +30,24 @@ import type { OwnAddress } from '../upstream/decide-upstreams.ts';
 import { adminActions } from './admin-actions.ts';
 import { openAdminSocket } from './admin-socket.ts';
 import { Answering } from './answering.ts';
+import { audited } from './audited-actions.ts';
+import { builtInSources } from './built-in-sources.ts';
 import { newBuses } from './buses.ts';
+import { Entrance } from './entrance.ts';
 import { changedFixed, withFixed } from './fixed-settings.ts';
 import { LastFetches } from './last-fetches.ts';
 import { Mirrors } from './mirrors.ts';
 import { makePages } from './pages.ts';
 import { Prover } from './prover.ts';
+import { onPush } from './pushes.ts';
 import { Readiness } from './readiness.ts';
 import { RetiredSets } from './retired-sets.ts';
 import type { ServiceInput, Started } from './service-input.ts';
 import { statusOf } from './status.ts';
 import { measure, tell } from './telling.ts';
+import { logCertificate, tlsSettings } from './tls-settings.ts';
 import { Upkeep } from './upkeep.ts';
+import { openUploads, type Uploads } from './uploads.ts';
 import { buildUpstreamSet, type UpstreamSet } from './upstream-set.ts';
 
 export class Service {
@@ -61,6 +69,9 @@ export class Service {
   readonly #ownAddresses: readonly OwnAddress[];
   #config: Config;
   #set: UpstreamSet;
+  readonly #entrance: Entrance;
+  readonly #uploads: Uploads;
+  readonly #retention: Retention;
   readonly #retired: RetiredSets;
   #listening: Listening | undefined;
   #admin: AdminSocket | undefined;
@@ -73,6 +84,7 @@ export class Service {
     input: ServiceInput,
     store: FsStore,
     set: UpstreamSet,
+    entry: { readonly entrance: Entrance; readonly uploads: Uploads },
     facts: {
       instanceId: string;
       dataDir: string;
@@ -84,6 +96,8 @@ export class Service {
     this.#store = store;
     this.#set = set;
     this.#config = config;
+    this.#entrance = entry.entrance;
+    this.#uploads = entry.uploads;
     this.#instanceId = facts.instanceId;
     this.#dataDir = facts.dataDir;
     this.#ownAddresses = facts.ownAddresses;
@@ -124,8 +138,19 @@ export class Service {
       events: this.#buses.ingest,
       mirrors: this.#mirrors,
       prover: this.#prover,
+      registry: entry.uploads.registry,
       config: () => this.#config,
       set: () => this.#set,
+    });
+    this.#retention = new Retention({
+      clock,
+      store,
+      isNeeded: () => this.#set.routes.routes.some(({ keepMs }) => keepMs !== undefined),
+      keepMs: (path) => this.#set.routes.of(path).keepMs,
+      onRemoved: (module, version, bytes) =>
+        log.info({ module, version, bytes }, 'kept long enough, removed'),
+      onFailed: (error) =>
+        log.warn({ reason: messageOf(error) }, 'what is kept long enough cannot be removed'),
     });
     const hotCounters = newHotCounters();
     this.#upkeep = new Upkeep({
@@ -160,6 +185,9 @@ export class Service {
       proxy: this.#answering.proxy,
       hot: this.#answering.hot,
       hotCounters,
+      gate: this.#entrance.gate,
+      uploads: this.#entrance.uploads,
+      api: this.#entrance.api,
       requests: this.#buses.requests,
       accessLog: this.#accessLog,
       pool: new BufferPool(),
@@ -172,8 +200,10 @@ export class Service {
       page: makePages({
         version: input.version,
         pathPrefix: config.pathPrefix,
-        fallbackUrl: () => this.#listening?.urls[0] ?? 'http://localhost:8080',
-        privatePatterns: () => this.#set.privatePatterns,
+        fallbackUrl: () =>
+          this.#listening?.urls.find((url) => !url.startsWith('unix:')) ?? 'http://localhost:8080',
+        // Names of private modules are for those who may know that they are there.
+        privatePatterns: () => (this.#config.access.isHiding ? [] : this.#set.privatePatterns),
         isReady: () => this.#readiness.look(),
         metrics: () => this.#metrics.text(),
         failoverMs: () => this.#config.timeouts.firstByteMs.meta + 1_000,
@@ -188,7 +218,9 @@ export class Service {
     const { config } = input;
     const dataDir = resolve(input.cwd, config.dataDir);
     const instanceId = randomBytes(6).toString('hex');
-    const ownAddresses = config.listen.map((target) => ({ ...target, pathPrefix: config.pathPrefix }));
+    const ownAddresses = config.listen
+      .filter(({ socket }) => socket === undefined)
+      .map(({ host, port }) => ({ host, port, pathPrefix: config.pathPrefix }));
     const store = await openFsStore({
       folder: dataDir,
       clock: input.clock,
@@ -196,7 +228,20 @@ export class Service {
       quarantineBytes: config.quarantine.maxBytes,
       quarantineEntries: config.quarantine.maxEntries,
     });
+    let service: Service | undefined;
+    const inForce = (): Config => (service === undefined ? config : service.#config);
+    const opened: { close(): Promise<void> }[] = [store];
     try {
+      const uploads = await openUploads({
+        store,
+        clock: input.clock,
+        dataDir,
+        config: inForce,
+        onChanged: (path) => {
+          if (service !== undefined) void service.#answering.expire(path);
+        },
+      });
+      opened.push(uploads);
       const set = await buildUpstreamSet({
         config,
         env: input.env,
@@ -204,20 +249,44 @@ export class Service {
         version: input.version,
         dataDir,
         ownAddresses,
+        builtIn: builtInSources({ input, store, dataDir, config, registry: uploads.registry }),
         ...(input.goEnv === undefined ? {} : { goEnv: input.goEnv }),
       });
-      const service = new Service(input, store, set, { instanceId, dataDir, ownAddresses });
+      opened.push(set);
+      const entrance = await Entrance.open(
+        {
+          clock: input.clock,
+          log: input.log,
+          cwd: input.cwd,
+          dataDir,
+          instanceId,
+          config: inForce,
+          hasSources: (path) => service !== undefined && service.#mirrors.hasSources(path as ModulePath),
+          onPush: onPush({
+            answering: () => (service === undefined ? undefined : service.#answering),
+            direct: () => (service === undefined ? undefined : service.#set.direct),
+          }),
+        },
+        uploads.registry,
+        set.routes,
+        set.outbound,
+      );
+      opened.push(entrance);
+      service = new Service(input, store, set, { entrance, uploads }, { instanceId, dataDir, ownAddresses });
+      // From here on it closes its parts itself.
+      opened.length = 0;
       try {
         await service.#mirrors.open();
         await service.#listen();
         service.#upkeep.start();
+        service.#retention.start();
       } catch (error) {
         await service.#closeParts();
         throw error;
       }
       return { service, started: service.#started() };
     } catch (error) {
-      await store.close();
+      for (const part of opened.toReversed()) await part.close();
       throw error;
     }
   }
@@ -234,11 +303,25 @@ export class Service {
       version: this.#input.version,
       dataDir: this.#dataDir,
       ownAddresses: this.#ownAddresses,
+      builtIn: builtInSources({
+        input: this.#input,
+        store: this.#store,
+        dataDir: this.#dataDir,
+        config,
+        registry: this.#uploads.registry,
+      }),
     });
+    const admit = await this.#entrance
+      .prepare(config, set.routes, set.outbound)
+      .catch(async (error: unknown) => {
+        await set.close();
+        throw error;
+      });
     const restartNeededFor = changedFixed(this.#config, config);
     const before = this.#set;
     this.#config = withFixed(this.#config, config);
     this.#set = set;
+    admit();
     this.#mirrors.adopt(set);
     this.#prover.adopt(set);
     this.#revision += 1;
@@ -246,7 +329,9 @@ export class Service {
     this.#upkeep.adopt();
     this.#input.log.level = config.log.level;
     this.#accessLog.mode = config.log.access;
-    for (const warning of set.warnings) this.#input.log.warn({ reason: warning }, 'configuration warning');
+    await this.#listening?.reloadCertificates();
+    for (const warning of [...set.warnings, ...this.#entrance.warnings])
+      this.#input.log.warn({ reason: warning }, 'configuration warning');
     this.#retired.add(before);
     this.#history.note(reloadedEvent(this.#revision));
     return { restartNeededFor };
@@ -292,8 +377,14 @@ export class Service {
   async #listen(): Promise<void> {
     const { config } = this.#input;
     const { server } = config;
+    const tls = tlsSettings(config, this.#input.cwd);
     this.#listening = await listen(
-      config.listen,
+      config.listen.map(({ host, port, socket, isTls }) => ({
+        host,
+        port,
+        socket: socket === undefined ? undefined : resolve(this.#input.cwd, socket),
+        tls: isTls === true ? tls : undefined,
+      })),
       {
         maxConnections: server.maxConnections,
         headersTimeoutMs: server.headersTimeoutMs,
@@ -303,6 +394,7 @@ export class Service {
         idleMs: Math.max(server.keepAliveMs, server.idleWriteTimeoutMs),
       },
       (request, response) => this.#handler.handle(request, response),
+      { clock: this.#input.clock, onCertificate: (event) => logCertificate(event, this.#input.log) },
     );
     await this.#openAdmin();
   }
@@ -311,17 +403,23 @@ export class Service {
     const { cwd, log, clock } = this.#input;
     const place = { setting: this.#config.adminSocket, cwd, instanceFolder: this.#store.instanceFolder };
     this.#admin = await openAdminSocket(place, log, () =>
-      adminActions({
-        status: () => this.status(),
-        reload: () => this.#input.reload(),
-        clock,
-        store: this.#store,
-        mirrors: this.#mirrors,
-        answering: this.#answering,
-        prover: this.#prover,
-        upkeep: this.#upkeep,
-        lastFetches: this.#lastFetches,
-      }),
+      audited(
+        {
+          ...this.#entrance.actions,
+          ...adminActions({
+            status: () => this.status(),
+            reload: () => this.#input.reload(),
+            clock,
+            store: this.#store,
+            mirrors: this.#mirrors,
+            answering: this.#answering,
+            prover: this.#prover,
+            upkeep: this.#upkeep,
+            lastFetches: this.#lastFetches,
+          }),
+        },
+        this.#entrance.audit,
+      ),
     );
   }
 
@@ -329,13 +427,15 @@ export class Service {
     const names = this.#set.members.map(({ upstream }) => upstream.name);
     this.#history.note(startedEvent(this.#input.version, names));
     return {
-      urls: (this.#listening?.urls ?? []).map((url) => `${url}${this.#config.pathPrefix}`),
+      urls: (this.#listening?.urls ?? []).map((url) =>
+        url.startsWith('unix:') ? url : `${url}${this.#config.pathPrefix}`,
+      ),
       storeText: this.#store.description,
       downloadFolder: join(this.#dataDir, 'download'),
       upstreamNames: names,
       upstreamOrigin: this.#set.origin,
       end: this.#set.end,
-      warnings: [...this.#store.warnings, ...this.#set.warnings],
+      warnings: [...this.#store.warnings, ...this.#set.warnings, ...this.#entrance.warnings],
     };
   }
 
@@ -351,10 +451,13 @@ export class Service {
 
   async #closeParts(): Promise<void> {
     this.#mirrors.close();
+    await this.#retention.stop();
     await this.#upkeep.close();
     await this.#answering.close();
     this.#prover.close();
     await this.#admin?.close();
+    await this.#entrance.close();
+    await this.#uploads.close();
     await this.#set.close();
     await this.#retired.close();
     this.#history.note(stoppedEvent());

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import type { FakeModule } from '../../test/kit/fake-module.ts';
 import type { Clock } from '../lib/clock.ts';
+import { directRule } from '../outbound/proxy-rule.ts';
 import { testRoutes } from '../route/test-routes.ts';
 import { abortError } from '../upstream/classify-error.ts';
 import {
@@ -356,6 +357,8 @@ export function scriptedSet(upstreams: readonly ScriptedUpstream[]): UpstreamSet
     routes: testRoutes(),
     isPrivate: () => false,
     builtIn: [],
+    direct: undefined,
+    outbound: directRule,
     checksums: { mode: () => 'off', isOutside: () => false },
     privatePatterns: [],
     databases: [],

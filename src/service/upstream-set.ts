@@ -7,6 +7,7 @@ import { homedir, hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Config, ServerEntry } from '../config/snapshot.ts';
 import { bareUrl } from '../outbound/network-address.ts';
+import type { ProxyRule } from '../outbound/proxy-rule.ts';
 import type { RouteTable } from '../route/types.ts';
 import { authFromUrl, type UpstreamAuth } from '../upstream/credentials.ts';
 import {
@@ -24,6 +25,7 @@ import { loadNetrc, type NetrcEntry, netrcAuth } from '../upstream/netrc.ts';
 import type { Upstream } from '../upstream/types.ts';
 import { type ChecksumModes, checksumModes } from './checksum-modes.ts';
 import { chooseDatabases } from './database-choice.ts';
+import type { DirectParts } from './direct-parts.ts';
 import { OutboundRules } from './outbound-rules.ts';
 import { routeList } from './route-list.ts';
 
@@ -49,6 +51,10 @@ export interface UpstreamSet {
   readonly isPrivate: (path: string) => boolean;
   /** Sources that are no upstreams. */
   readonly builtIn: readonly Upstream[];
+  /** Undefined: repositories are off. */
+  readonly direct: DirectParts | undefined;
+  /** How hosts without a setting of their own are reached. */
+  readonly outbound: ProxyRule;
   readonly checksums: ChecksumModes;
   readonly privatePatterns: readonly string[];
   readonly databases: readonly SetDatabase[];
@@ -62,6 +68,11 @@ export interface UpstreamSet {
   close(): Promise<void>;
 }
 
+export interface BuiltIn {
+  readonly upstreams: readonly Upstream[];
+  readonly direct: DirectParts | undefined;
+}
+
 export interface UpstreamSetInput {
   readonly config: Config;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -73,7 +84,7 @@ export interface UpstreamSetInput {
   /** Asked ahead of time; default: asked now. */
   readonly goEnv?: Promise<GoEnv | undefined>;
   /** Makes the sources that are no upstreams. Default: there are none. */
-  readonly builtIn?: (routes: RouteTable, rules: OutboundRules) => readonly Upstream[];
+  readonly builtIn?: (routes: RouteTable, proxy: ProxyRule) => Promise<BuiltIn>;
   /** True: the list is not kept in the data folder for later starts. Default false. */
   readonly isReadOnly?: boolean;
 }
@@ -163,7 +174,12 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
   );
   const isPrivate = (path: string): boolean => routes.of(path).isPrivate;
   const privatePatterns = routes.routes.flatMap((route) => (route.isPrivate ? route.patterns : []));
-  const builtIn = input.builtIn?.(routes, rules) ?? [];
+  const outbound = rules.ruleFor('env');
+  const { upstreams: builtIn, direct } = (await input.builtIn?.(routes, outbound)) ?? {
+    upstreams: [],
+    direct: undefined,
+  };
+  if (direct !== undefined) warnings.push(...(await direct.vcs.warnings()));
   return {
     members,
     end,
@@ -171,6 +187,8 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
     routes,
     isPrivate,
     builtIn,
+    direct,
+    outbound,
     checksums: checksumModes(config.checksums, machine.noSumdbPatterns, routes),
     privatePatterns: [...new Set(privatePatterns)],
     databases,
@@ -180,6 +198,7 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
     retire: () => rules.retire(),
     close: async () => {
       await Promise.all([...all, ...builtIn].map((upstream) => upstream.close()));
+      await direct?.vcs.close();
       await rules.close();
     },
   };

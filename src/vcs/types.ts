@@ -101,7 +101,10 @@ export interface GitRepository {
   commit(hash: string, signal: AbortSignal): Promise<GitCommit>;
   /** Tags that are this commit or one of its ancestors, for pseudo-versions. Names without `refs/tags/`. */
   tagsBefore(commit: string, signal: AbortSignal): Promise<readonly string[]>;
-  /** A regular file's bytes; undefined: it is not there, or it is no regular file. Too large: VcsError `too_large`. */
+  /**
+   * A file's bytes; of a symbolic link its target, for so Go reads go.mod and LICENSE (`git cat-file blob`). Undefined: it
+   * is not there, or a directory or submodule. Too large: VcsError `too_large`.
+   */
   readFile(commit: string, path: string, maxBytes: number, signal: AbortSignal): Promise<Buffer | undefined>;
   /** True when `path` ('' is the top) is a directory in that commit. */
   isDirectory(commit: string, path: string, signal: AbortSignal): Promise<boolean>;

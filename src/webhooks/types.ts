@@ -6,7 +6,7 @@ export type Forge = (typeof forges)[number];
 export interface PushedRef {
   /** `refs/tags/v1.0.0`, `refs/heads/main`. */
   readonly ref: string;
-  /** New commit; undefined: deleted. */
+  /** New commit, '' when the forge does not tell it; undefined: deleted. */
   readonly after: string | undefined;
 }
 

@@ -7,6 +7,7 @@ import { hash } from 'node:crypto';
 
 import { pathFault } from '../gomod/path-element.ts';
 import { foldName } from './fold-name.ts';
+import { NameCollisions } from './name-collisions.ts';
 import type { ZipLimits, ZipTarget } from './zip-types.ts';
 import { defaultZipLimits, quoteName, ZipError } from './zip-types.ts';
 
@@ -18,8 +19,7 @@ export const emptySha256 = hash('sha256', '', 'hex');
 export class ModuleTree {
   readonly limits: ZipLimits;
   readonly #prefix: string;
-  /** Folded path → the path itself, with a trailing slash for a directory. */
-  readonly #seen = new Map<string, string>();
+  readonly #names = new NameCollisions();
   readonly #lines: { name: string; sha256: string }[] = [];
   #totalBytes = 0;
 
@@ -105,27 +105,18 @@ export class ModuleTree {
   }
 
   #checkCollision(path: string, isDirectory: boolean): void {
-    const folded = foldName(path);
-    const known = this.#seen.get(folded);
-    const own = isDirectory ? `${path}/` : path;
-    if (known === undefined) {
-      this.#seen.set(folded, own);
-      const slash = path.lastIndexOf('/');
-      if (slash > 0) this.#checkCollision(path.slice(0, slash), true);
-      return;
-    }
-    if (known === own) {
-      // A directory may come again, and its parents were checked when it came first.
-      if (isDirectory) return;
+    const collision = this.#names.add(path, isDirectory);
+    if (collision === undefined) return;
+    const { kind, earlier } = collision;
+    if (kind === 'duplicate') {
       throw new ZipError('duplicate_name', `File ${quoteName(path)} is in the zip more than once.`);
     }
-    const other = known.endsWith('/') ? known.slice(0, -1) : known;
-    if (other === path) {
-      throw new ZipError('file_and_directory', `Entry ${quoteName(path)} is both a file and a directory.`);
+    if (kind === 'file_and_directory') {
+      throw new ZipError('file_and_directory', `Entry ${quoteName(earlier)} is both a file and a directory.`);
     }
     throw new ZipError(
       'case_collision',
-      `Entries ${quoteName(other)} and ${quoteName(path)} are the same name where case does not count.`,
+      `Entries ${quoteName(earlier)} and ${quoteName(collision.later)} are the same name where case does not count.`,
     );
   }
 }

@@ -13,7 +13,7 @@ describe('a module that no checksum database may hear of', () => {
     ['GONOSUMDB', { GONOSUMDB: 'corp.example' }, {}, 200],
     ['checksums.off', {}, { checksums: { off: ['corp.example/*'] } }, 200],
     ['GOPRIVATE', { GOPRIVATE: 'corp.example/*' }, {}, 404],
-    ['private:', {}, { private: ['corp.example'] }, 404],
+    ['private:', {}, { private: ['corp.example'] }, 401],
   ])('by %s: no lookup of it leaves, ours or a client’s', async (_, env, config, status) => {
     const log = await sumdbLog({ pad: 5, modules: [secret, open] });
     const source = await upstream({ modules: [secret, open], sumdb: log.handler });

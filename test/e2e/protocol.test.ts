@@ -270,13 +270,18 @@ describe('a path prefix', () => {
 });
 
 describe('other methods', () => {
+  it.each(['PUT', 'DELETE'])('refuses %s of a zip to whoever may not publish', async (method) => {
+    const answer = await ask(shared.proxy.url, '/example.com/lib/@v/v1.2.3.zip', { method });
+    expect(answer.status).toBe(401);
+  });
+
   it.each(['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])(
     'refuses %s with 405 and says which are allowed',
     async (method) => {
       const { source, proxy } = shared;
       const before = source.requests.length;
       for (const path of [
-        '/example.com/lib/@v/v1.2.3.zip',
+        '/example.com/lib/@v/v1.2.3.mod',
         '/example.com/lib/@v/list',
         '/example.com/lib/@latest',
         '/sumdb/sum.golang.org/latest',

@@ -132,10 +132,11 @@ describe('private names', () => {
   ];
 
   it.each([
-    ['GOPRIVATE of the environment', { GOPRIVATE: 'git.corp.example' }, {}],
-    ['GONOPROXY of the environment', { GONOPROXY: '*.corp.example' }, {}],
-    ['private: of the configuration', {}, { private: ['git.corp.example/team'] }],
-  ])('by %s never reach a public upstream, whatever is asked', async (_, env, config) => {
+    ['GOPRIVATE of the environment', { GOPRIVATE: 'git.corp.example' }, {}, 404],
+    ['GONOPROXY of the environment', { GONOPROXY: '*.corp.example' }, {}, 404],
+    // Private modules are for those who are known.
+    ['private: of the configuration', {}, { private: ['git.corp.example/team'] }, 401],
+  ])('by %s never reach a public upstream, whatever is asked', async (_, env, config, status) => {
     const source = await upstream({
       modules: [secret, module],
       sumdb: () => {
@@ -152,9 +153,9 @@ describe('private names', () => {
     )) {
       for (const method of ['GET', 'HEAD']) {
         const answer = await ask(proxy.url, path, { method });
-        expect(answer.status, path).toBe(404);
+        expect(answer.status, path).toBe(path.startsWith('/sumdb/') ? 404 : status);
         expect(answer.headers['cache-control'], path).toBe('no-store');
-        if (method === 'GET') expect(answer.text).toMatch(/private/);
+        if (method === 'GET' && answer.status === 404) expect(answer.text).toMatch(/private/);
       }
     }
     expect(source.requests.map(({ path }) => path)).toEqual([]);
@@ -185,6 +186,8 @@ describe('private names', () => {
     const closed = await upstream({ modules: [secret] });
     const config = {
       private: ['git.corp.example'],
+      access: { private: { read: 'anonymous' } },
+      direct: { enabled: false },
       upstreams: [open.url, { url: closed.url, private: true }],
     };
     const proxy = await modferry({ config });

@@ -19,6 +19,10 @@ export interface CertificateOptions {
   readonly validFrom?: Date;
   /** Default: until tomorrow. */
   readonly validTo?: Date;
+  /** The whole subject as openssl writes it, e.g. `/OU=a/OU=b/CN=c`. Default: `/CN=` and the common name. */
+  readonly subject?: string;
+  /** The extension as openssl writes it, e.g. `email:a@b.example,URI:spiffe://x/y`. Default: made from `names`. */
+  readonly altNames?: string;
   /** Encrypts the key. Default: not encrypted. */
   readonly passphrase?: string;
 }
@@ -75,12 +79,23 @@ async function issue(
   const [certFile, requestFile] = [`${name}.pem`, `${name}.csr`];
   let keyFile = `${name}.key`;
   const altNames = names.map((each) => `${/^[\d.]+$|:/.test(each) ? 'IP' : 'DNS'}:${each}`).join(',');
-  const subject = ['-subj', `/CN=${commonName}`, '-addext', `subjectAltName=${altNames}`];
+  const extension = `subjectAltName=${options.altNames ?? altNames}`;
+  const subject = ['-utf8', '-subj', options.subject ?? `/CN=${commonName}`, '-addext', extension];
   await run('openssl', ['req', '-new', ...ecKey, '-keyout', keyFile, '-out', requestFile, ...subject]);
   const dates = ['-startdate', asn1Time(validFrom), '-enddate', asn1Time(validTo)];
   const signers = ['-cert', caFile, '-keyfile', caKeyFile];
   const files = ['-in', requestFile, '-out', certFile, '-notext'];
-  await run('openssl', ['ca', '-batch', '-config', configFile, ...signers, ...files, ...dates]);
+  await run('openssl', [
+    'ca',
+    '-batch',
+    '-utf8',
+    '-preserveDN',
+    '-config',
+    configFile,
+    ...signers,
+    ...files,
+    ...dates,
+  ]);
   if (passphrase !== undefined) {
     const encrypted = `${name}.enc.key`;
     const cipher = ['-aes256', '-passout', `pass:${passphrase}`];
@@ -111,6 +126,7 @@ default_md = sha256
 policy = any
 copy_extensions = copy
 [any]
-commonName = supplied
+commonName = optional
+organizationalUnitName = optional
 `;
 }

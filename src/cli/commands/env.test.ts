@@ -62,6 +62,65 @@ describe('modferry env', () => {
   });
 });
 
+describe('where a log-in is needed', () => {
+  it('names goauth, and says what a .netrc would have', async () => {
+    const { stdout, stderr } = await fakeCli().run(
+      'env',
+      '--url',
+      'https://goproxy.corp.example:8443/go',
+      '--login',
+    );
+    expect(stdout).toBe(
+      '# Without modferry login, go takes a token from ~/.netrc:\n' +
+        '# machine goproxy.corp.example:8443 login token password YOUR_TOKEN\n' +
+        "export GOPROXY=https://goproxy.corp.example:8443/go\nexport GOAUTH='modferry goauth;netrc'\n",
+    );
+    expect(stderr).toBe('');
+  });
+
+  it('knows it by the log-ins of this user', async () => {
+    const env = { HOME: tempFolder() };
+    const url = 'https://goproxy.corp.example';
+    await fakeCli({ env, stdin: 'mf_abc' }).run('login', '--server', url, '--token');
+    const { stdout } = await fakeCli({ env, cwd: privateConfig() }).run(
+      'env',
+      '--url',
+      url,
+      '--format',
+      'json',
+    );
+    expect(JSON.parse(stdout)).toMatchObject({ GONOPROXY: 'none', GOAUTH: 'modferry goauth;netrc' });
+    expect(stdout).not.toContain('mf_abc');
+    expect((await fakeCli({ env }).run('env', '--url', url, '--no-login')).stdout).not.toContain('GOAUTH');
+    expect((await fakeCli({ env }).run('env', '--url', `${url}:1`)).stdout).not.toContain('GOAUTH');
+  });
+
+  it.each([
+    ['http://goproxy.corp.example', /credentials over https only; other clients would send them/],
+    ['http://localhost:8080', /credentials over https only; what needs a log-in cannot be had/],
+  ])('warns of %s', async (url, message) => {
+    expect((await fakeCli().run('env', '--url', url, '--login')).stderr).toMatch(message);
+    expect((await fakeCli().run('env', '--url', url)).stderr).toBe('');
+  });
+
+  it.each(['sh', 'powershell', 'dockerfile'] as const)(
+    'is a comment and a setting for %s',
+    async (format) => {
+      const { stdout } = await fakeCli().run(
+        'env',
+        '--url',
+        'https://x.example',
+        '--login',
+        '--format',
+        format,
+      );
+      const [first, second, ...rest] = stdout.trim().split('\n');
+      expect([first, second].every((line) => line?.startsWith('# '))).toBe(true);
+      expect(rest.at(-1)).toMatch(/GOAUTH/);
+    },
+  );
+});
+
 describe('the formats', () => {
   const settings = clientSettings('http://localhost:8080', ['it\'s $HOME \\ "*".x']);
   const patterns = settings[1]?.[1];

@@ -2,14 +2,23 @@
 import { decideUpstreams } from '../../upstream/decide-upstreams.ts';
 import { askGo } from '../../upstream/machine-settings.ts';
 import { CliError } from '../cli-error.ts';
-import { clientSettings, type EnvFormat, renderSettings } from '../client-settings.ts';
+import {
+  clientSettings,
+  type EnvFormat,
+  netrcHint,
+  plainHttpWarning,
+  renderComment,
+  renderSettings,
+} from '../client-settings.ts';
 import type { CliContext } from '../context.ts';
+import { CredentialsFile } from '../login/credentials-file.ts';
 import { checkedUrl } from '../server-url.ts';
 import { loadSettings, localUrlOf } from '../settings.ts';
 
 export interface EnvFlags {
   readonly url?: string;
   readonly format?: EnvFormat;
+  readonly login?: boolean;
   readonly config?: string;
 }
 
@@ -21,7 +30,23 @@ export async function env(this: CliContext, flags: EnvFlags): Promise<void> {
   const machine = decideUpstreams({ env: this.env, goEnv, ownAddresses: [], lastGood: undefined });
   const patterns = [...config.privatePatterns, ...machine.privatePatterns, ...machine.noSumdbPatterns];
   const named = patterns.filter((pattern) => pattern !== '' && pattern !== 'none');
-  this.stdout.write(renderSettings(clientSettings(url, [...new Set(named)]), flags.format ?? 'sh'));
+  const format = flags.format ?? 'sh';
+  const hasLogin = flags.login ?? (await isLoggedIn(this, url));
+  const settings = clientSettings(url, [...new Set(named)], { hasLogin });
+  this.stdout.write(
+    `${hasLogin ? renderComment(netrcHint(url), format) : ''}${renderSettings(settings, format)}`,
+  );
+  const warning = hasLogin ? plainHttpWarning(url) : undefined;
+  if (warning !== undefined) this.stderr.write(`modferry: ${warning}\n`);
+}
+
+/** Whoever logged in to it wants to use that. A damaged file is for `login` to tell of. */
+async function isLoggedIn(context: CliContext, url: string): Promise<boolean> {
+  try {
+    return (await new CredentialsFile(context).read()).has(url);
+  } catch {
+    return false;
+  }
 }
 
 function urlOfConfig(config: Parameters<typeof localUrlOf>[0]): string {

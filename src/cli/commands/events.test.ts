@@ -6,7 +6,7 @@ import { FakeClock } from '../../lib/fake-clock.ts';
 import { History } from '../../telemetry/history.ts';
 import { eventFilesIn } from '../../telemetry/history-file.ts';
 import { eventLine, type NewEvent } from '../../telemetry/history-types.ts';
-import type { CliContext } from '../context.ts';
+import { followingContext } from '../test-following.ts';
 import { type FakeCli, fakeCli, tempFolder } from '../test-kit.ts';
 import { events } from './events.ts';
 
@@ -136,7 +136,8 @@ describe('modferry events', () => {
 
   it('follows what other processes write until Ctrl-C, over a turn of the files', async () => {
     const { data } = await withEvents([1, event({ message: 'before' })]);
-    const { context, messages, interrupt } = followingContext(data);
+    const { context, lines, interrupt } = followingContext(data);
+    const messages = (): unknown[] => lines().map(({ message }) => message);
     const running = events.call(context, { follow: true, json: true, upstream: 'cn' });
     await expect.poll(messages).toEqual(['before']);
 
@@ -156,38 +157,3 @@ describe('modferry events', () => {
     expect(messages()).toHaveLength(3);
   });
 });
-
-/** A context whose output can be looked at while the command runs. */
-function followingContext(data: string) {
-  let written = '';
-  let interrupt = (): void => {};
-  const output = {
-    write: (text: string) => {
-      written += text;
-    },
-    drained: () => Promise.resolve(),
-    isTty: false,
-    columns: 80,
-  };
-  const env = { PATH: '', MODFERRY_DATA: data };
-  const context: CliContext = {
-    process: { stdout: output, stderr: output, env },
-    stdout: output,
-    stderr: output,
-    stdin: { isTty: false, async *[Symbol.asyncIterator]() {} },
-    env,
-    cwd: data,
-    clock: systemClock,
-    runtime: { nodeVersion: 'v24.0.0', platform: 'linux', arch: 'x64' },
-    onSignal(name, listener) {
-      if (name === 'SIGINT') interrupt = listener;
-      return () => {};
-    },
-  };
-  const messages = (): string[] =>
-    written
-      .split('\n')
-      .slice(0, -1)
-      .map((line) => (JSON.parse(line) as { message: string }).message);
-  return { context, messages, interrupt: () => interrupt() };
-}

@@ -12,6 +12,7 @@ import { CliError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
 import { eventsText } from '../events-text.ts';
 import { writeJsonLine } from '../format.ts';
+import { pollUntilSignal } from '../polling.ts';
 import { type FolderFlags, loadFolder } from '../settings.ts';
 
 export interface EventsFlags extends FolderFlags {
@@ -57,39 +58,21 @@ interface Followed {
 
 /** Until SIGINT or SIGTERM. The files are small: they are read anew when one of them has changed. */
 async function follow(context: CliContext, flags: EventsFlags, from: Followed): Promise<void> {
-  const stopped = Promise.withResolvers<void>();
-  const unlisten = [
-    context.onSignal('SIGINT', stopped.resolve),
-    context.onSignal('SIGTERM', stopped.resolve),
-  ];
-  let isOver = false;
-  const over = stopped.promise.then(() => {
-    isOver = true;
-  });
   let { mark } = from;
   let known = new Set(from.found.map(nameOf));
-  try {
-    for (;;) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const timer = context.clock.setTimeout(resolve, pollEveryMs);
-      await Promise.race([promise, over]);
-      timer.cancel();
-      if (isOver) return;
-      const now = await eventFilesMark(from.dataDir);
-      if (now === mark) continue;
-      mark = now;
-      const found = await read(from.dataDir, from.filter);
-      print(
-        context,
-        flags,
-        found.filter((event) => !known.has(nameOf(event))),
-      );
-      known = new Set(found.map(nameOf));
-      await context.stdout.drained();
-    }
-  } finally {
-    for (const each of unlisten) each();
-  }
+  await pollUntilSignal(context, pollEveryMs, async () => {
+    const now = await eventFilesMark(from.dataDir);
+    if (now === mark) return;
+    mark = now;
+    const found = await read(from.dataDir, from.filter);
+    print(
+      context,
+      flags,
+      found.filter((event) => !known.has(nameOf(event))),
+    );
+    known = new Set(found.map(nameOf));
+    await context.stdout.drained();
+  });
 }
 
 async function read(dataDir: string, filter: EventFilter): Promise<HistoryEvent[]> {

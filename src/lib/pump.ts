@@ -1,16 +1,21 @@
 /**
- * Moves an upstream body into a sink. Reading and writing overlap: while one batch is being written the next one
+ * Moves a body that is arriving into a sink. Reading and writing overlap: while one batch is being written the next one
  * gathers, up to a bound, so that a slow disk slows the socket instead of filling memory.
  */
 import type { Hash } from 'node:crypto';
-import type { Sink } from './sink.ts';
+
+/** Where the bytes go: a staged file, or memory. */
+export interface PumpSink {
+  /** Appends in order. Resolves when they can be read back; the chunks may be reused then. */
+  write(chunks: readonly Uint8Array[]): Promise<void>;
+}
 
 /** Bytes that may wait for the disk before the socket is no longer read. */
 const maxQueuedBytes = 2 * 1024 * 1024;
 
 export interface PumpOptions {
   readonly body: AsyncIterable<Buffer>;
-  readonly sink: Sink;
+  readonly sink: PumpSink;
   readonly hash: Hash;
   /** A body longer than this is refused by `onTooLong`, which throws. */
   readonly limitBytes: number;
@@ -18,7 +23,7 @@ export interface PumpOptions {
   /** Called with each chunk that comes; what it throws ends the body. */
   readonly onChunk?: (() => void) | undefined;
   /** Called after each batch is readable from the sink. */
-  readonly onProgress: () => void;
+  readonly onProgress?: (() => void) | undefined;
 }
 
 /** Resolves to the number of bytes when the whole body is in the sink. Rejects with the body's or the sink's error. */
@@ -38,7 +43,7 @@ export async function pump(options: PumpOptions): Promise<number> {
     writing = sink.write(batch).then(
       () => {
         writing = undefined;
-        options.onProgress();
+        options.onProgress?.();
         flush();
       },
       (error: unknown) => {

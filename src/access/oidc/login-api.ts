@@ -1,0 +1,91 @@
+/**
+ * What stands behind `/-/v1/login`: it tells `modferry login` where to log in, and gives a login token of modferry's own
+ * for the ID token that comes of it. The ID token's nonce is the client's to check: it is the one who sent it.
+ */
+import type { Clock } from '../../lib/clock.ts';
+import { ModferryError, messageOf } from '../../lib/errors.ts';
+import { parseAuthorization } from '../credentials.ts';
+import type { Authenticator } from '../types.ts';
+
+/** The answer to `GET /-/v1/login`. */
+export interface LoginInfo {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly scopes: readonly string[];
+}
+
+/** The answer to `POST /-/v1/login`. */
+export interface LoginGrant {
+  readonly token: string;
+  readonly name: string;
+  readonly groups: readonly string[];
+  /** RFC 3339. */
+  readonly expiresAt: string;
+}
+
+/** `text` is a sentence for the client. 200, 401 or 503. */
+export type LoginReply =
+  | { readonly status: 200; readonly grant: LoginGrant }
+  | { readonly status: 401 | 503; readonly text: string };
+
+export interface LoginApiOptions extends LoginInfo {
+  /** Of ID tokens for `clientId` and nothing else: `createJwtAuthenticator([{ …, isForPeople: true }])`. */
+  readonly authenticator: Authenticator;
+  /** Milliseconds that a login token is good for. Default 12 hours. */
+  readonly sessionMs?: number | undefined;
+  readonly clock: Clock;
+  /** Makes a login token and keeps what it stands for. */
+  mint(grant: {
+    readonly name: string;
+    readonly groups: readonly string[];
+    readonly expiresAtMs: number;
+  }): string | Promise<string>;
+  /** Ends a login token. False: it is none, or it ended before. */
+  revoke(token: string): boolean | Promise<boolean>;
+}
+
+export interface LoginApi {
+  info(): LoginInfo;
+  /** `authorization` is the header: `Bearer` and the ID token. Rejects with the signal's reason, or as `mint` does. */
+  exchange(authorization: string | undefined, signal: AbortSignal): Promise<LoginReply>;
+  /** `DELETE /-/v1/login`. True: the token in the header is a login token no more. */
+  end(authorization: string | undefined): Promise<boolean>;
+}
+
+const defaultSessionMs = 12 * 3_600_000;
+
+export function loginApi(options: LoginApiOptions): LoginApi {
+  const { issuer, clientId, scopes, authenticator, clock, sessionMs = defaultSessionMs } = options;
+  return {
+    info: () => ({ issuer, clientId, scopes }),
+    async exchange(authorization, signal) {
+      const credentials = parseAuthorization(authorization ?? '');
+      if (credentials?.kind !== 'bearer') {
+        return { status: 401, text: 'send the ID token of the log-in as Authorization: Bearer' };
+      }
+      try {
+        const identity = await authenticator.authenticate(credentials, signal);
+        if (typeof identity === 'string') {
+          return {
+            status: 401,
+            text: `this is no valid ID token of ${issuer} for ${clientId}; log in again`,
+          };
+        }
+        const { name, groups } = identity;
+        const expiresAtMs = clock.now() + sessionMs;
+        const token = await options.mint({ name, groups, expiresAtMs });
+        return {
+          status: 200,
+          grant: { token, name, groups, expiresAt: new Date(expiresAtMs).toISOString() },
+        };
+      } catch (error) {
+        if (!(error instanceof ModferryError) || error.code !== 'issuer_unavailable') throw error;
+        return { status: 503, text: messageOf(error) };
+      }
+    },
+    async end(authorization) {
+      const credentials = parseAuthorization(authorization ?? '');
+      return credentials?.kind === 'bearer' && (await options.revoke(credentials.token));
+    },
+  };
+}
