@@ -11,6 +11,8 @@ export const unixEntry = 'unix';
 /** Longer chains of proxies are nobody's; what stands left of them is not read. */
 const maxHops = 32;
 const maxRemembered = 4096;
+/** Up to so many entries, looking is as quick as remembering. */
+const shortList = 16;
 /** `[` address with zone `]:` port takes less. */
 const longestEntry = 80;
 
@@ -98,6 +100,7 @@ export class AddressList {
   has(address: string): boolean {
     if (this.isEmpty) return false;
     if (address === '') return this.#hasUnix;
+    if (this.#entries.length <= shortList) return isBlocked(this.#all, address);
     this.#recent ??= new LRUCache({ max: maxRemembered });
     const known = this.#recent.get(address);
     if (known !== undefined) return known;

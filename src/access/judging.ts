@@ -109,7 +109,7 @@ export function concluded(
         rule: `failed logins (${proof.by})`,
         retryAfterMs: proof.retryAfterMs,
       });
-    case 'unavailable':
+    default:
       return denied(address, {
         code: 'unavailable',
         text: unavailableText(proof.authenticator),

@@ -37,7 +37,7 @@ export async function resolveSecret(text: string, sources: SecretSources): Promi
 
 function fromEnv(name: string, env: SecretSources['env']): ResolvedSecret {
   const value = env[name];
-  if (value !== undefined && value !== '') return { value: new Secret(value) };
+  if (value !== undefined && value !== '') return { value: new Secret(value, mask, `env:${name}`) };
   return {
     wrong: `the environment variable "${name}" is not set`,
     right: 'set it for the modferry process, or name another one, e.g. env:UPSTREAM_TOKEN',
@@ -47,7 +47,7 @@ function fromEnv(name: string, env: SecretSources['env']): ResolvedSecret {
 async function fromFile(path: string, readFile: SecretSources['readFile']): Promise<ResolvedSecret> {
   try {
     const value = (await readFile(path, maxSecretFileBytes)).replace(/\r?\n$/, '');
-    if (value !== '') return { value: new Secret(value) };
+    if (value !== '') return { value: new Secret(value, mask, `file:${path}`) };
     return { wrong: `the secret file "${path}" is empty`, right: 'write the secret into it' };
   } catch (error) {
     return {

@@ -10,10 +10,13 @@ const mask = '***';
 export class Secret {
   readonly #value: string;
   readonly #shown: string;
+  /** Where it came from, `env:NAME` or `file:PATH`; undefined: it stood there itself. May be shown. */
+  readonly reference: string | undefined;
 
-  constructor(value: string, shown: string = mask) {
+  constructor(value: string, shown: string = mask, reference?: string) {
     this.#value = value;
     this.#shown = shown;
+    this.reference = reference;
   }
 
   /** The value itself. Call it where it goes on the wire and nowhere else. */

@@ -1,7 +1,7 @@
 /**
- * Which route a module path belongs to: the first one with a pattern that matches. Patterns are kept under their
- * leading elements without wildcards, so that thousands of routes cost a look-up for each element of the path, and not
- * a match each.
+ * Which route a module path belongs to: the first one with a pattern that matches. Patterns are kept by what stands
+ * before their first wildcard, so that thousands of routes cost a look-up for each length of these heads, and not a match
+ * each.
  */
 import { LRUCache } from 'lru-cache';
 import { compilePatterns } from '../gomod/module-pattern.ts';
@@ -16,10 +16,8 @@ const wildcards = /[*?[\\]/;
 
 interface Candidate {
   readonly position: number;
-  /** What the path must begin with: all before the first wildcard. Cheaper to compare than to match. */
-  readonly head: string;
-  /** Undefined: the pattern has no wildcard, and whatever begins with its elements matches. */
-  readonly matches: ((path: string) => boolean) | undefined;
+  /** Whether a path that begins with the candidate's head matches. */
+  readonly matches: (path: string) => boolean;
 }
 
 /** Throws ModferryError `no_routes` without any, `route_twice` when two have one name. */
@@ -41,7 +39,9 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
 class IndexedRoutes implements RouteTable {
   readonly routes: readonly Route[];
   readonly last: Route;
-  readonly #byPrefix = new Map<string, Candidate[]>();
+  readonly #byHead = new Map<string, Candidate[]>();
+  /** Each once; few, however many routes there are. */
+  readonly #headLengths: number[] = [];
   readonly #recent = new LRUCache<string, Route>({
     max: maxRemembered,
     maxSize: maxRememberedLength,
@@ -68,40 +68,30 @@ class IndexedRoutes implements RouteTable {
   #add(position: number, pattern: string): void {
     const text = pattern.endsWith('/') ? pattern.slice(0, -1) : pattern;
     if (text === '' || !text.isWellFormed()) return;
-    const hasWildcard = wildcards.test(text);
-    const prefix = hasWildcard ? literalPrefix(text) : text;
-    const candidate = {
-      position,
-      head: hasWildcard ? text.slice(0, text.search(wildcards)) : text,
-      matches: hasWildcard ? compilePatterns(pattern) : undefined,
-    };
-    const there = this.#byPrefix.get(prefix);
-    if (there === undefined) this.#byPrefix.set(prefix, [candidate]);
-    else there.push(candidate);
+    const at = text.search(wildcards);
+    const head = at < 0 ? text : text.slice(0, at);
+    const matches = at < 0 ? (path: string) => endsElement(path, text.length) : compilePatterns(pattern);
+    const there = this.#byHead.get(head);
+    if (there === undefined) this.#byHead.set(head, [{ position, matches }]);
+    else there.push({ position, matches });
+    if (!this.#headLengths.includes(head.length)) this.#headLengths.push(head.length);
   }
 
   #firstMatch(path: string): number {
-    let first = this.#firstUnder('', path, Number.POSITIVE_INFINITY);
-    for (let at = path.indexOf('/'); at >= 0; at = path.indexOf('/', at + 1)) {
-      first = this.#firstUnder(path.slice(0, at), path, first);
+    let first = Number.POSITIVE_INFINITY;
+    for (const length of this.#headLengths) {
+      if (length > path.length) continue;
+      // Candidates stand in the order of routes.
+      for (const { position, matches } of this.#byHead.get(path.slice(0, length)) ?? []) {
+        if (position >= first) break;
+        if (matches(path)) first = position;
+      }
     }
-    return this.#firstUnder(path, path, first);
-  }
-
-  /** The lower of `best` and the first matching route under this prefix. Candidates stand in the order of routes. */
-  #firstUnder(prefix: string, path: string, best: number): number {
-    const candidates = this.#byPrefix.get(prefix);
-    if (candidates === undefined) return best;
-    for (const { position, head, matches } of candidates) {
-      if (position >= best) return best;
-      if (matches === undefined || (path.startsWith(head) && matches(path))) return position;
-    }
-    return best;
+    return first;
   }
 }
 
-/** The elements before the first one with a wildcard: `a/b` of `a/b/c*`, '' of `*.example/x`. */
-function literalPrefix(pattern: string): string {
-  const end = pattern.lastIndexOf('/', pattern.search(wildcards));
-  return end < 0 ? '' : pattern.slice(0, end);
+/** True when an element of the path ends there. */
+function endsElement(path: string, at: number): boolean {
+  return at === path.length || path[at] === '/';
 }

@@ -3,10 +3,10 @@ import { resolve } from 'node:path';
 import { type AccessControl, createAccess } from '../access/access.ts';
 import type { AccessSetup, CertificateOptions } from '../access/access-options.ts';
 import { Htpasswd } from '../access/htpasswd/htpasswd.ts';
-import { createLdapAuthenticator, type LdapAuthenticator } from '../access/ldap/ldap-authenticator.ts';
+import type { LdapAuthenticator } from '../access/ldap/ldap-authenticator.ts';
 import { ldapWarnings } from '../access/ldap/ldap-options.ts';
 import { type JwtIssuer, type JwtRule, jwtPresets } from '../access/oidc/issuer-options.ts';
-import { createJwtAuthenticator, type JwtAuthenticator } from '../access/oidc/jwt-authenticator.ts';
+import type { JwtAuthenticator } from '../access/oidc/jwt-authenticator.ts';
 import { type LoginApi, loginApi } from '../access/oidc/login-api.ts';
 import { Tokens } from '../access/tokens/tokens.ts';
 import type { Authenticator } from '../access/types.ts';
@@ -133,10 +133,11 @@ async function openWays(input: AccessInput, config: Config, tokens: Tokens, prox
   const opened: { close(): unknown }[] = htpasswd === undefined ? [] : [htpasswd];
   try {
     const { ldap: directory } = access;
+    // The libraries behind these cost every start, and few use them: loaded where they are configured.
     const ldap =
       directory.urls.length === 0
         ? undefined
-        : createLdapAuthenticator({
+        : (await import('../access/ldap/ldap-authenticator.ts')).createLdapAuthenticator({
             ...directory,
             userDnTemplate: directory.userDn,
             memberOf: directory.groupBase === undefined ? 'memberOf' : undefined,
@@ -147,18 +148,21 @@ async function openWays(input: AccessInput, config: Config, tokens: Tokens, prox
     const onRefused = (issuer: string, reason: string) =>
       onFault(`a token of ${issuer} was refused: ${reason}`);
     const issuers = access.jwt.map((each) => issuerOf(each, file(each.caFile)));
-    const jobs =
-      issuers.length === 0 ? undefined : createJwtAuthenticator(issuers, { clock, proxy, onRefused });
+    const readTokens = async (of: readonly JwtIssuer[]): Promise<JwtAuthenticator> => {
+      const { createJwtAuthenticator } = await import('../access/oidc/jwt-authenticator.ts');
+      return createJwtAuthenticator(of, { clock, proxy, onRefused });
+    };
+    const jobs = issuers.length === 0 ? undefined : await readTokens(issuers);
     if (jobs !== undefined) opened.push(jobs);
     const { issuer, clientId, scopes, nameClaim, groupsClaim, sessionMs } = access.oidc;
     if (issuer === undefined || clientId === undefined) {
       return { htpasswd, ldap, jobs, people: undefined, login: undefined };
     }
     const caFile = file(access.oidc.caFile);
-    const people = createJwtAuthenticator(
-      [{ issuer, audience: clientId, nameClaim, groupsClaim, rules: [], isForPeople: true, caFile }],
-      { clock, proxy, onRefused },
-    );
+    const people = await readTokens([
+      { issuer, audience: clientId, nameClaim, groupsClaim, rules: [], isForPeople: true, caFile },
+    ]);
+    opened.push(people);
     const login = loginApi({
       issuer,
       clientId,

@@ -91,12 +91,14 @@ export function badToken(message: string): TokenError {
   return new TokenError('bad_token', message);
 }
 
-export function infoOf({ hash: _, ...info }: TokenRecord): TokenInfo {
-  return info;
+/** Field by field: the hash of a record stays behind. */
+export function infoOf(record: TokenInfo): TokenInfo {
+  const { id, kind, name, groups, scopes, createdAtMs, createdBy, expiresAtMs, lastUsedAtMs } = record;
+  return { id, kind, name, groups, scopes, createdAtMs, createdBy, expiresAtMs, lastUsedAtMs };
 }
 
 /** As it stands in the file: times in RFC 3339. */
-export function recordToJson(record: TokenRecord): object {
+export function recordToJson(record: TokenInfo | TokenRecord): object {
   const { createdAtMs, expiresAtMs, lastUsedAtMs, ...rest } = record;
   return {
     ...rest,
@@ -108,7 +110,7 @@ export function recordToJson(record: TokenRecord): object {
 
 /** As `list` of the API and `--json` show it. */
 export function infoToJson(info: TokenInfo): object {
-  return recordToJson(infoOf({ ...info, hash: '' }) as TokenRecord);
+  return recordToJson(infoOf(info));
 }
 
 /** Undefined when any field is not as it must be: a file with such an entry is not believed at all. */

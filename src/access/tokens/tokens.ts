@@ -57,6 +57,7 @@ export class Tokens implements RevisedAuthenticator {
   #revision = 0;
   #used = new Map<string, number>();
   #timer: Timer | undefined;
+  #lastTurn: Promise<void> = Promise.resolve();
   #isClosed = false;
 
   private constructor(dataDir: string, { clock, onFault = () => {} }: TokensOptions) {
@@ -121,21 +122,21 @@ export class Tokens implements RevisedAuthenticator {
 
   /** As `createToken`; known here when it resolves. */
   async create(asked: NewToken, by: string): Promise<CreatedToken> {
-    const created = await createToken(this.#dataDir, this.#clock, asked, by);
+    const created = await this.#inTurn(() => createToken(this.#dataDir, this.#clock, asked, by));
     await this.reread();
     return created;
   }
 
   /** As `createLogin`; known here when it resolves. */
   async createLogin(order: LoginOrder): Promise<CreatedToken> {
-    const created = await createLogin(this.#dataDir, this.#clock, order);
+    const created = await this.#inTurn(() => createLogin(this.#dataDir, this.#clock, order));
     await this.reread();
     return created;
   }
 
   /** As `revokeToken`; refused here when it resolves, and by every other process within 5 s. */
   async revoke(idOrName: string): Promise<TokenInfo> {
-    const revoked = await revokeToken(this.#dataDir, this.#clock, idOrName);
+    const revoked = await this.#inTurn(() => revokeToken(this.#dataDir, this.#clock, idOrName));
     await this.reread();
     return revoked;
   }
@@ -172,10 +173,22 @@ export class Tokens implements RevisedAuthenticator {
 
   /** Never rejects: when a token was used last is nice to know, and the folder may be read-only. */
   async #writeUsed(): Promise<void> {
-    if (this.#used.size === 0) return;
-    const used = this.#used;
-    this.#used = new Map();
-    await writeLastUsed(this.#dataDir, this.#clock, used).catch(() => {});
+    await this.#inTurn(async () => {
+      if (this.#used.size === 0) return;
+      const used = this.#used;
+      this.#used = new Map();
+      await writeLastUsed(this.#dataDir, this.#clock, used).catch(() => {});
+    });
+  }
+
+  /** One change after another, so that this process never waits for its own lock. */
+  async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const turn = this.#lastTurn.then(work);
+    this.#lastTurn = turn.then(
+      () => {},
+      () => {},
+    );
+    return await turn;
   }
 
   get #firstFault(): TokenError | undefined {

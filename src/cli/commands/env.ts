@@ -1,4 +1,5 @@
 /** `modferry env`: the settings for clients of this modferry, for the place they are needed in. */
+import type { Config } from '../../config/snapshot.ts';
 import { decideUpstreams } from '../../upstream/decide-upstreams.ts';
 import { askGo } from '../../upstream/machine-settings.ts';
 import { CliError } from '../cli-error.ts';
@@ -31,13 +32,23 @@ export async function env(this: CliContext, flags: EnvFlags): Promise<void> {
   const patterns = [...config.privatePatterns, ...machine.privatePatterns, ...machine.noSumdbPatterns];
   const named = patterns.filter((pattern) => pattern !== '' && pattern !== 'none');
   const format = flags.format ?? 'sh';
-  const hasLogin = flags.login ?? (await isLoggedIn(this, url));
+  const hasLogin = flags.login ?? (asksForLogin(config) || (await isLoggedIn(this, url)));
   const settings = clientSettings(url, [...new Set(named)], { hasLogin });
   this.stdout.write(
     `${hasLogin ? renderComment(netrcHint(url), format) : ''}${renderSettings(settings, format)}`,
   );
   const warning = hasLogin ? plainHttpWarning(url) : undefined;
   if (warning !== undefined) this.stderr.write(`modferry: ${warning}\n`);
+}
+
+/** Its configuration names people or jobs who prove who they are. */
+function asksForLogin({ access }: Config): boolean {
+  return (
+    access.htpasswdFile !== undefined ||
+    access.ldap.urls.length > 0 ||
+    access.oidc.issuer !== undefined ||
+    access.jwt.length > 0
+  );
 }
 
 /** Whoever logged in to it wants to use that. A damaged file is for `login` to tell of. */

@@ -116,8 +116,10 @@ describe('modferry token beside a running modferry', () => {
     const told: string[] = [];
     await playServer(
       data,
-      tokenActions(tokens, () => systemClock.now(), (action, id, name) =>
-        told.push(`${action} ${name} ${id.length}`),
+      tokenActions(
+        tokens,
+        () => systemClock.now(),
+        (action, id, name) => told.push(`${action} ${name} ${id.length}`),
       ),
     );
     const { stdout } = await cli.run('token', 'create', 'ci', '--group', 'g');
