@@ -12,6 +12,7 @@ import { type FilledStore, filledStore } from './lib/fixtures.ts';
 import { busyShare, ensureBenchTools, stopChildren } from './lib/machine.ts';
 import { rewrite, rows } from './lib/report.ts';
 import type { Bench, Scenario } from './lib/scenario.ts';
+import { access } from './scenarios/access.ts';
 import { accessLog } from './scenarios/access-log.ts';
 import { bigZips } from './scenarios/big-zips.ts';
 import { coldCrowd } from './scenarios/cold-crowd.ts';
@@ -36,6 +37,7 @@ const scenarios: readonly Scenario[] = [
   hugeZip,
   start,
   accessLog,
+  access,
   illUpstream,
   slowUpstream,
   deadUpstreams,

@@ -15,6 +15,8 @@ const tools: readonly Tool[] = [
   { command: 'nginx', debian: 'nginx-light', why: 'serves the store as plain files in a test' },
   { command: 'sshd', debian: 'openssh-server', why: 'serves repositories over ssh in tests' },
   { command: 'ssh', debian: 'openssh-client', why: 'git runs it for ssh URLs' },
+  { command: 'hg', debian: 'mercurial', why: 'another version control system that modules come from' },
+  { command: 'svnserve', debian: 'subversion', why: 'another version control system that modules come from' },
 ];
 
 /** Throws when a tool is missing and cannot be installed. */
@@ -22,7 +24,8 @@ export async function ensureTools(): Promise<void> {
   const missing = tools.filter((tool) => !has(tool.command));
   if (missing.length === 0) return;
   process.stdout.write(`installing ${missing.map((tool) => tool.debian).join(', ')}\n`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  // Run level 1: servers that are installed for tests are started by tests, and by nobody else.
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   spawnSync('apt-get', ['update', '-qq'], { stdio: 'inherit', env });
   spawnSync(
     'apt-get',

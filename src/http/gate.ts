@@ -42,7 +42,8 @@ export class Gate {
 
   /** Who may read it, if that is known at once; undefined: go the long way. */
   now(request: IncomingMessage, path: string | undefined): Identity | undefined {
-    const decision = this.#deps.access.decideNow(this.#deps.askerOf(request), { right: 'read', path });
+    const wanted = { right: 'read', path, request: questionOf(request) } as const;
+    const decision = this.#deps.access.decideNow(this.#deps.askerOf(request), wanted);
     return decision?.allowed === true ? decision.identity : undefined;
   }
 
@@ -73,7 +74,8 @@ export class Gate {
   ): Promise<Admitted | 'unserved' | undefined> {
     const { access, audit } = this.#deps;
     const asker = this.#deps.askerOf(exchange.request);
-    const decision = access.decideNow(asker, wanted) ?? (await access.decide(asker, wanted, signal));
+    const asked = { ...wanted, request: questionOf(exchange.request) };
+    const decision = access.decideNow(asker, asked) ?? (await access.decide(asker, asked, signal));
     exchange.by = nameOf(decision.identity);
     exchange.isGuarded = !access.isOpen(wanted.path);
     if (decision.allowed) return { identity: decision.identity, address: decision.address };
@@ -98,6 +100,11 @@ export class Gate {
     refuse(exchange, decision);
     return undefined;
   }
+}
+
+/** Repeats of one question count once. */
+function questionOf({ method, url }: IncomingMessage): string {
+  return `${method ?? ''} ${url ?? ''}`;
 }
 
 /** `token:ci`, `user:alice`, `anonymous`: for logs and audit. */

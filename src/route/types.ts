@@ -7,7 +7,6 @@ import type { AccessRules } from '../access/types.ts';
 
 /** Sources that are no upstreams: the repository itself, and what was published here. */
 export const builtInSources = ['direct', 'published'] as const;
-export type BuiltInSource = (typeof builtInSources)[number];
 
 export interface Route {
   /** Unique; the last one is `public` and matches everything. */

@@ -60,11 +60,11 @@ export class Retention {
   }
 
   async #walk(): Promise<void> {
-    const { store, clock, keepMs } = this.#deps;
+    const { store, clock } = this.#deps;
     if (!this.#deps.isNeeded()) return;
     for await (const entry of store.versions()) {
       if (this.#isStopped) return;
-      const limitMs = keepMs(entry.path);
+      const limitMs = this.#deps.keepMs(entry.path);
       const { path, version } = entry;
       if (limitMs === undefined || !isOlderThan(entry, clock.now() - limitMs)) continue;
       const { removedBytes } = await store.purge({ path, version });

@@ -128,10 +128,10 @@ function wantedOf(path: string, repository: OddRepository, module: OddModule): s
   return [...new Set([...(lists.get(path)?.Versions ?? []), ...asks])];
 }
 
-/** A go command that asks the repositories themselves. Its JSON values, one after another. */
+/** A go command that asks the repositories themselves, as files: a server would only start more processes. Its JSON values, one after another. */
 async function goJson(args: readonly string[]): Promise<GoModule[]> {
   const gitConfig = join(home.path, 'gitconfig');
-  await writeFile(gitConfig, `[url "${server.url}/"]\n\tinsteadOf = https://git.example.test/\n`);
+  await writeFile(gitConfig, `[url "file://${dir.path}/"]\n\tinsteadOf = https://git.example.test/\n`);
   const { stdout, stderr } = await runGo(args, {
     home,
     timeoutMs: 280_000,
