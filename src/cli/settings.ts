@@ -76,10 +76,14 @@ export async function loadFolder(context: SettingsContext, flags: FolderFlags): 
 export function localUrlOf(
   config: LoadedConfig['config'],
 ): { readonly url: string } | { readonly fault: string } {
-  const first = config.listen[0];
-  if (first === undefined || first.port === 0)
-    return { fault: 'the system chooses the port (listen ends in :0)' };
+  const { listen } = config;
+  // Credentials travel over https only: where there is such an address, it is the one for clients.
+  const first =
+    listen.find(({ isTls }) => isTls === true) ?? listen.find(({ socket }) => socket === undefined);
+  if (first === undefined) return { fault: 'it listens on Unix sockets only' };
+  if (first.port === 0) return { fault: 'the system chooses the port (listen ends in :0)' };
   const everywhere = first.host === '' || first.host === '0.0.0.0' || first.host === '::';
   const host = everywhere ? 'localhost' : first.host.includes(':') ? `[${first.host}]` : first.host;
-  return { url: `http://${host}:${first.port}${config.pathPrefix}` };
+  const scheme = first.isTls === true ? 'https' : 'http';
+  return { url: `${scheme}://${host}:${first.port}${config.pathPrefix}` };
 }

@@ -4,8 +4,9 @@
  */
 
 import type { Controls } from '../health/types.ts';
-import type { Clock } from '../lib/clock.ts';
 import { orderInFolder } from '../service/controls-file.ts';
+import type { CliContext } from './context.ts';
+import { noteAudit } from './note-audit.ts';
 import type { Running } from './running.ts';
 
 /** As JSON carries it. */
@@ -16,8 +17,8 @@ export type ControlsAnswer = { readonly [Key in keyof Controls]: Controls[Key] |
 
 /** Without an order the controls in force are read. Rejects with CliError or ModferryError when it is refused. */
 export async function orderControl(
+  context: CliContext,
   running: Running,
-  clock: Clock,
   order: Readonly<Record<string, unknown>> | undefined,
 ): Promise<{ controls: ControlsAnswer; isRunning: boolean }> {
   const path = '/controls';
@@ -28,7 +29,11 @@ export async function orderControl(
         await firstOf(running, path, order);
   const [first] = answers;
   if (first !== undefined) return { controls: first as unknown as ControlsAnswer, isRunning: true };
-  const controls = await orderInFolder(running.dataDir, clock, order);
+  const controls = await orderInFolder(running.dataDir, context.clock, order);
+  if (order !== undefined) {
+    const action = order['action'] === 'mode' ? 'mode' : 'order';
+    await noteAudit(context, running.dataDir, { action, data: order });
+  }
   return { controls, isRunning: false };
 }
 

@@ -26,7 +26,8 @@ export function makePages(
     switch (name) {
       case 'home': {
         const fallback = new URL(facts.fallbackUrl()).host;
-        const url = `http://${visibleHost(request.headers.host, fallback)}${facts.pathPrefix}`;
+        const scheme = 'encrypted' in request.socket ? 'https' : 'http';
+        const url = `${scheme}://${visibleHost(request.headers.host, fallback)}${facts.pathPrefix}`;
         return {
           status: 200,
           contentType: 'text/html; charset=utf-8',

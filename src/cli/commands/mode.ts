@@ -26,7 +26,7 @@ export async function mode(this: CliContext, flags: ModeFlags, word?: ModeWord):
   }
   const running = await findRunning(this, flags);
   const order = word === undefined ? undefined : { action: 'mode', mode: word, forMs: flags.for };
-  const { controls, isRunning } = await orderControl(running, this.clock, order);
+  const { controls, isRunning } = await orderControl(this, running, order);
   if (flags.json === true) writeJsonLine(this.stdout, controls);
   else
     this.stdout.write(

@@ -9,6 +9,7 @@ import { CliError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
 import { formatSize, plural, writeJsonLine } from '../format.ts';
 import { parseModuleArgument } from '../module-argument.ts';
+import { noteAudit } from '../note-audit.ts';
 import { openForChanging } from '../open-store.ts';
 import { type FolderFlags, type FolderSettings, loadFolder } from '../settings.ts';
 
@@ -61,7 +62,10 @@ async function purgeHere(
 ): Promise<PurgeResult> {
   const store = await openForChanging(settings, context.clock);
   try {
-    return await store.purge(event);
+    const result = await store.purge(event);
+    const { path: module, version } = event;
+    await noteAudit(context, settings.dataDir, { action: 'purge', module, version });
+    return result;
   } finally {
     await store.close();
   }

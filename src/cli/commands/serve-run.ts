@@ -107,7 +107,8 @@ export async function runServe(
 
 /** What the operator sees first: where it listens, where it stores, whom it asks, and the line for clients. */
 function startText(started: Started, version: string): string {
-  const url = started.urls[0] ?? '';
+  const addresses = started.urls.filter((each) => !each.startsWith('unix:'));
+  const url = addresses.find((each) => each.startsWith('https:')) ?? addresses[0] ?? '';
   const origin = started.upstreamOrigin === 'configuration' ? 'configured' : `from ${started.upstreamOrigin}`;
   const names = started.upstreamNames.length === 0 ? 'none' : started.upstreamNames.join(', ');
   return [

@@ -10,6 +10,7 @@ import { formatDuration } from '../../lib/duration.ts';
 import { CliError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
 import { formatTime, renderTable, writeJsonLine } from '../format.ts';
+import { noteAudit } from '../note-audit.ts';
 import { runningOn } from '../running.ts';
 import { type FolderFlags, loadFolder } from '../settings.ts';
 import { openTokenClient, type RemoteFlags } from '../token-client.ts';
@@ -64,6 +65,8 @@ async function carryOutCreate(context: CliContext, flags: TokenFlags, order: obj
   const answer = await running.askIfAny('POST', '/tokens/create', order);
   if (answer !== undefined) return answer;
   const { info, token } = await createToken(settings.dataDir, context.clock, asked, 'local');
+  const data = { id: info.id, name: info.name };
+  await noteAudit(context, settings.dataDir, { action: 'token_create', data });
   return { ...infoToJson(info), token };
 }
 
@@ -104,7 +107,10 @@ async function carryOutRevoke(context: CliContext, flags: TokenFlags, idOrName: 
   const running = await runningOn(context, settings);
   const answer = await running.askIfAny('POST', '/tokens/revoke', { token: idOrName });
   if (answer !== undefined) return revokedIn(answer);
-  return { ...infoToJson(await revokeToken(settings.dataDir, context.clock, idOrName)) };
+  const info = await revokeToken(settings.dataDir, context.clock, idOrName);
+  const data = { id: info.id, name: info.name };
+  await noteAudit(context, settings.dataDir, { action: 'token_revoke', data });
+  return { ...infoToJson(info) };
 }
 
 function revokedIn({ revoked }: Shown): Shown {

@@ -25,7 +25,7 @@ const done: Readonly<Record<Order, (name: string) => string>> = {
 export function orderCommand(order: Order) {
   return async function command(this: CliContext, flags: OrderFlags, name?: string): Promise<void> {
     const running = await findRunning(this, flags);
-    const { controls, isRunning } = await orderControl(running, this.clock, {
+    const { controls, isRunning } = await orderControl(this, running, {
       action: order,
       upstream: name,
     });
