@@ -14,7 +14,14 @@ import {
   withDefault,
   withoutDefault,
 } from './fields.ts';
-import { type Parsed, parseCidr, parseHttpUrl, parseLdapUrl, parseSubject } from './shapes.ts';
+import {
+  type Parsed,
+  parseCidr,
+  parseClientRange,
+  parseHttpUrl,
+  parseLdapUrl,
+  parseSubject,
+} from './shapes.ts';
 
 const day = 86_400_000;
 
@@ -31,6 +38,16 @@ export function subjects(about: string, value: readonly string[] = []) {
 /** The same, or left out. */
 export function optionalSubjects(about: string) {
   return withoutDefault(listOf(parseSubject), { ...subjectInfo, about });
+}
+
+/** Ranges of clients' addresses. */
+export function clientList(about: string) {
+  return withDefault(listOf(parseClientRange), [], {
+    kind: 'list',
+    noun: 'an address range',
+    right: 'write e.g. 10.0.0.0/8, 192.0.2.7, fd00::/8, or unix for a Unix socket',
+    about,
+  });
 }
 
 export function addressList(about: string) {
@@ -211,9 +228,9 @@ export const accessSchema = z.strictObject({
     default: false,
     about: 'Who may not read gets 404, as if the module were not there, instead of 401 and 403.',
   }),
-  allow: addressList('Only these addresses may ask at all. Empty: all.'),
-  deny: addressList('These may not.'),
-  trusted_proxies: addressList(
+  allow: clientList('Only these addresses may ask at all. Empty: all.'),
+  deny: clientList('These may not.'),
+  trusted_proxies: clientList(
     'Reverse proxies whose X-Forwarded-For is believed. From others the header means nothing.',
   ),
   rate: z

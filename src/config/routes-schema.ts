@@ -1,6 +1,6 @@
 /** The schema of one entry of `routes:`: where modules come from and who may do what with them. */
 import * as z from 'zod';
-import { addressList, optionalSubjects, subjects } from './access-schema.ts';
+import { clientList, optionalSubjects, subjects } from './access-schema.ts';
 import {
   document,
   flag,
@@ -54,8 +54,8 @@ export const routeSchema = z.strictObject({
   read: optionalSubjects('Who may read. When left out: nobody of a private route, everybody of another one.'),
   publish: subjects('Who may publish. When left out: nobody.'),
   admin: subjects('Who may unpublish. When left out: nobody.'),
-  allow: addressList('Only these addresses may ask. Empty: all that `access` lets through.'),
-  deny: addressList('These may not.'),
+  allow: clientList('Only these addresses may ask. Empty: all that `access` lets through.'),
+  deny: clientList('These may not.'),
   checksums: optionalChoice({
     words: ['require', 'prefer', 'off'],
     about: 'Instead of what `checksums` says. A private route is always `off`.',

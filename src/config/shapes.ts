@@ -262,6 +262,11 @@ export function parseCidr(text: string): Parsed<string> {
   return { value: `${address}/${bits}` };
 }
 
+/** As `parseCidr`, or `unix`: whoever comes through a Unix socket. */
+export function parseClientRange(text: string): Parsed<string> {
+  return text.trim() === 'unix' ? { value: 'unix' } : parseCidr(text);
+}
+
 /** `ldap://HOST[:PORT]` or `ldaps://…`. */
 export function parseLdapUrl(text: string): Parsed<string> {
   const trimmed = text.trim();

@@ -193,7 +193,7 @@ export const publishSchema = z.strictObject({
   idle: duration({ default: '30s', about: 'An upload that brings no byte for this long is ended.' }),
   min_rate: size({
     default: '1KiB',
-    about: 'Bytes per second, over a minute, below which it is ended. 0: none.',
+    about: 'Bytes per second, over 10 s, below which it is ended. 0: none.',
   }),
 });
 

@@ -92,15 +92,18 @@ async function admit(
   return admitted === 'unserved' ? undefined : admitted;
 }
 
-/** Undefined: larger than 1 MiB. Rejects when the client goes away. */
+/**
+ * Undefined: larger than 1 MiB. What is too much is read and dropped: a client that still sends would see a broken
+ * connection in place of the answer. Rejects when the client goes away.
+ */
 async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
   for await (const chunk of request) {
     const bytes = chunk as Buffer;
     sizeBytes += bytes.length;
-    if (sizeBytes > maxBodyBytes) return undefined;
-    chunks.push(bytes);
+    if (sizeBytes > maxBodyBytes) chunks.length = 0;
+    else chunks.push(bytes);
   }
-  return Buffer.concat(chunks);
+  return sizeBytes > maxBodyBytes ? undefined : Buffer.concat(chunks);
 }

@@ -235,8 +235,10 @@ describe('the API', () => {
   ];
 
   it('is decided by the gate, and answers JSON', async () => {
-    const { get } = await serve(testGate(onlyAlice()), endpoints);
+    const { get, audited } = await serve(testGate(onlyAlice()), endpoints);
     expect(await get('/-/v1/whoami')).toMatchObject({ status: 401 });
+    // Else whoever tries passwords would try them here.
+    expect(audited).toMatchObject([{ action: 'denied', result: 'refused', data: { right: 'identity' } }]);
     const said = await get('/-/v1/whoami', asAlice);
     expect(said).toMatchObject({ status: 200, text: '{"name":"alice"}\n' });
     expect(said.headers).toMatchObject({ 'content-type': 'application/json', 'cache-control': 'no-store' });

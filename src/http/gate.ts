@@ -59,6 +59,7 @@ export class Gate {
     exchange.by = nameOf(decision.identity);
     exchange.isGuarded = true;
     if (decision.allowed) return { identity: decision.identity, address: decision.address };
+    this.#note(exchange, decision, undefined);
     refuse(exchange, decision);
     return undefined;
   }
@@ -72,7 +73,7 @@ export class Gate {
     wanted: Wanted,
     signal: AbortSignal,
   ): Promise<Admitted | 'unserved' | undefined> {
-    const { access, audit } = this.#deps;
+    const { access } = this.#deps;
     const asker = this.#deps.askerOf(exchange.request);
     const asked = { ...wanted, request: questionOf(exchange.request) };
     const decision = access.decideNow(asker, asked) ?? (await access.decide(asker, asked, signal));
@@ -88,19 +89,26 @@ export class Gate {
     ) {
       return 'unserved';
     }
-    audit.note({
+    this.#note(exchange, decision, wanted);
+    refuse(exchange, decision);
+    return undefined;
+  }
+
+  /** `wanted` undefined: only who it is was asked for. */
+  #note({ request }: Exchange, decision: Denied, wanted: Wanted | undefined): void {
+    this.#deps.audit.note({
       action: 'denied',
       who: nameOf(decision.identity),
       from: decision.address === '' ? 'local' : decision.address,
       result: 'refused',
-      module: wanted.path,
+      module: wanted?.path,
       reason: decision.rule,
-      data: { right: wanted.right, code: decision.code, method: exchange.request.method ?? '' },
+      data: { right: wanted?.right ?? 'identity', code: decision.code, method: request.method ?? '' },
     });
-    refuse(exchange, decision);
-    return undefined;
   }
 }
+
+type Denied = Decision & { readonly allowed: false };
 
 /** Repeats of one question count once. */
 function questionOf({ method, url }: IncomingMessage): string {
@@ -120,7 +128,7 @@ const statusOf = {
   unavailable: 503,
 } as const;
 
-function refuse(exchange: Exchange, decision: Decision & { allowed: false }): void {
+function refuse(exchange: Exchange, decision: Denied): void {
   const { code, text, retryAfterMs } = decision;
   const headers: Record<string, string> = { 'cache-control': 'no-store' };
   if (code === 'unauthenticated') headers['www-authenticate'] = 'Basic realm="modferry", charset="UTF-8"';

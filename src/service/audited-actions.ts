@@ -9,7 +9,6 @@ const noted: Readonly<Record<string, AuditAction>> = {
   'POST /quarantine-release': 'release',
   'POST /sumdb-reset': 'trust',
   'POST /expect': 'trust',
-  'POST /reload': 'rules',
   'POST /upstreams/clear': 'order',
   'POST /negatives/clear': 'order',
 };

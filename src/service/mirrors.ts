@@ -213,7 +213,9 @@ export class Mirrors {
 
   #request(path: ModulePath | undefined, answerClass: AnswerClass, isBackground: boolean): PlanRequest {
     const route = this.#routeOf(path);
-    const upstreams = this.#candidates(route);
+    // A checksum database is asked through upstreams in every mode; repositories know nothing of it.
+    const upstreams =
+      path === undefined ? this.#watched.map(({ candidate }) => candidate) : this.#candidates(route);
     return {
       route: route.isPrivate ? 'private' : 'public',
       routeName: route.name,

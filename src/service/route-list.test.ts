@@ -40,6 +40,41 @@ describe('routeList', () => {
     expect(table.of('git.corp.example/x').sources).toEqual(['hub', 'published']);
   });
 
+  it('keeps what stands before the wildcards to itself: go get asks for every prefix of a path', async () => {
+    const table = await tableOf(
+      `
+private: ['git.corp.example/*', '*.hub.example/*/*', example.com/tools-*]
+routes:
+  - {match: forge.example/team/*, name: team, private: true, read: 'group:team'}
+  - {match: open.example/x/*, name: x, private: true}
+  - {match: open.example, name: open}
+`,
+      ['machine.example/*/'],
+    );
+    const names = (...paths: string[]) => paths.map((path) => said(table, path).name);
+
+    expect(names('git.corp.example', 'git.corp.example/a')).toEqual(['private', 'private']);
+    expect(names('a.hub.example', 'a.hub.example/b', 'hub.example')).toEqual([
+      'private',
+      'private',
+      'public',
+    ]);
+    expect(names('forge.example/team', 'forge.example', 'forge.example/other')).toEqual([
+      'team',
+      'public',
+      'public',
+    ]);
+    expect(names('machine.example', 'machine.example/m')).toEqual(['GOPRIVATE', 'GOPRIVATE']);
+    // A route of the configuration that names it decides.
+    expect(names('open.example/x', 'open.example/x/y')).toEqual(['open', 'x']);
+    expect(names('example.com', 'example.com/tools', 'git.corp.example.org')).toEqual([
+      'public',
+      'public',
+      'public',
+    ]);
+    expect(table.of('forge.example/team')).toBe(table.of('forge.example/team/lib'));
+  });
+
   it('only keeps to itself what the machine calls private: no repository is asked for it', async () => {
     const table = await tableOf('', ['git.corp.example'], ['hub']);
     expect(said(table, 'git.corp.example/x')).toMatchObject({
@@ -49,23 +84,35 @@ describe('routeList', () => {
     });
   });
 
-  it('takes the first route that matches, before `private`', async () => {
+  it('takes the first route that matches, private ones before `private`', async () => {
     const table = await tableOf(
       `
 private: corp.example
 routes:
-  - {match: corp.example/open, read: anonymous}
+  - {match: corp.example/open, private: true, read: anonymous}
   - {match: corp.example/secret, private: true}
   - {match: [corp.example/team/*], name: team, private: true, read: 'group:team', publish: ['token:ci']}
+  - {match: example.com/a, name: a}
+  - {match: example.com/a/b, name: b}
 `,
     );
-    expect(said(table, 'corp.example/open/a')).toMatchObject({ name: 'corp.example/open', isPrivate: false });
+    expect(said(table, 'corp.example/open/a')).toMatchObject({
+      name: 'corp.example/open',
+      read: [{ kind: 'anonymous' }],
+    });
     expect(table.of('corp.example/secret').access.read).toEqual([]);
     expect(said(table, 'corp.example/team/x')).toMatchObject({
       name: 'team',
       read: [{ kind: 'group', name: 'team' }],
     });
     expect(table.of('corp.example/other').name).toBe('private');
+    expect(table.of('example.com/a/b').name).toBe('a');
+  });
+
+  it('never lets a route that is not private take a name out of `private`', async () => {
+    const table = await tableOf('private: corp.example\nroutes: [{match: "*", name: all, sources: cn}]');
+    expect(said(table, 'corp.example/x')).toMatchObject({ name: 'private', isPrivate: true });
+    expect(table.of('example.com/x').name).toBe('all');
   });
 
   it('keeps what the machine calls private so, even where a public route names it', async () => {

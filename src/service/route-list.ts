@@ -61,20 +61,52 @@ export function routeList(
     sources: undefined,
     access: { ...access.public, ...noAddresses },
   });
-  return withMachine(createRouteTable(routes), machinePatterns);
+  return withParents(withPrivateFirst(createRouteTable(routes)));
 }
 
-/** What the machine's Go calls private stays so, even if a route of the configuration that is not private names it. */
-function withMachine(table: RouteTable, machinePatterns: readonly string[]): RouteTable {
-  const machine = table.routes.find(({ name }) => name === 'GOPRIVATE');
-  if (machine === undefined) return table;
-  const isMachine = compilePatterns(machinePatterns.join(','));
+/**
+ * `go get` asks for every prefix of a path, and `git.corp.example/*` leaves the bare host out: what stands before such
+ * wildcards is as private as what is below it, unless a route of the configuration names it.
+ */
+function withParents(table: RouteTable): RouteTable {
+  const { routes, last } = table;
+  const parents = createRouteTable([
+    ...routes.flatMap((route) =>
+      route.isPrivate ? [{ ...route, patterns: route.patterns.flatMap(parentsOf) }] : [],
+    ),
+    last,
+  ]);
+  const byName = new Map(routes.map((route) => [route.name, route]));
+  return {
+    routes,
+    last,
+    of(path) {
+      const route = table.of(path);
+      return route === last ? (byName.get(parents.of(path).name) ?? last) : route;
+    },
+  };
+}
+
+function parentsOf(pattern: string): string[] {
+  const parent = /^(.+)\/\*\/?$/.exec(pattern)?.[1] ?? '';
+  return parent === '' ? [] : [parent, ...parentsOf(parent)];
+}
+
+/**
+ * What `private` or the machine's Go names stays private, even if a route that is not private names it too: one list says
+ * what is never told to others, and a `*` above it must not undo it.
+ */
+function withPrivateFirst(table: RouteTable): RouteTable {
+  const strict = table.routes
+    .filter(({ name }) => name === 'private' || name === 'GOPRIVATE')
+    .map((route) => ({ route, matches: compilePatterns(route.patterns.join(',')) }));
+  if (strict.length === 0) return table;
   return {
     routes: table.routes,
     last: table.last,
     of(path) {
       const route = table.of(path);
-      return !route.isPrivate && isMachine(path) ? machine : route;
+      return route.isPrivate ? route : (strict.find(({ matches }) => matches(path))?.route ?? route);
     },
   };
 }

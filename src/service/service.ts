@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
+import type { AuditEntry } from '../audit/types.ts';
 import { TrustedSums } from '../checksums/trusted-sums.ts';
 import type { Config } from '../config/snapshot.ts';
 import type { ModulePath } from '../gomod/types.ts';
@@ -169,6 +170,10 @@ export class Service {
       databases: () => this.#prover.figures,
       now: () => clock.now(),
       figures: () => this.#mirrors.figures(),
+      routeKind: (name) =>
+        this.#set.routes.routes.some((route) => route.name === name && !route.isPrivate)
+          ? 'public'
+          : 'private',
       space: () => store.space(),
       service: () => ({
         ...this.#answering.figures,
@@ -334,12 +339,14 @@ export class Service {
       this.#input.log.warn({ reason: warning }, 'configuration warning');
     this.#retired.add(before);
     this.#history.note(reloadedEvent(this.#revision));
+    this.#noteRules({ result: 'ok', data: { revision: this.#revision, restartNeededFor } });
     return { restartNeededFor };
   }
 
-  /** The configuration was not taken; for the history. */
+  /** The configuration was not taken; for the history and the audit. */
   noteRefused(reason: string): void {
     this.#history.note(reloadRefusedEvent(reason));
+    this.#noteRules({ result: 'refused', reason });
   }
 
   /** Drains: `/readyz` says 503 at once, transfers under way may end within the drain time. Idempotent. */
@@ -372,6 +379,11 @@ export class Service {
         accessLinesDropped: this.#accessLog.dropped,
       },
     });
+  }
+
+  /** By signal, changed file or admin socket: whoever did it may do what this process may. */
+  #noteRules(what: Pick<AuditEntry, 'result' | 'reason' | 'data'>): void {
+    this.#entrance.audit.note({ action: 'rules', who: 'local', from: 'local', ...what });
   }
 
   async #listen(): Promise<void> {

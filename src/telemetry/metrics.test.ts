@@ -246,7 +246,7 @@ describe('upstreams', () => {
   it('have one state each', async () => {
     const { scrape } = metricsFixture({
       figures: () => [
-        upstreamFigures('cn', { state: 'out', breaker: 'half_open', favouriteOf: ['private'] }),
+        upstreamFigures('cn', { state: 'out', breaker: 'half_open', favouriteOf: ['corp.example/secret'] }),
       ],
     });
     const lines = [...(await scrape()).values()];
@@ -279,6 +279,7 @@ describe('upstreams', () => {
     health.emit('attempt', { upstream: 'cn', answerClass: 'meta', code: 'timeout', tookMs: 5000 });
     health.emit('switched', { route: 'public', from: undefined, to: 'cn', cause: 'the first choice' });
     health.emit('switched', { route: 'public', from: 'cn', to: undefined, cause: '' });
+    health.emit('switched', { route: 'corp.example/secret', from: 'cn', to: 'io', cause: '' });
     const lines = await scrape();
     const attempts = 'modferry_upstream_attempts_total{upstream="cn",class="meta",result';
     expect(lines.get(`${attempts}="ok"}`)?.value).toBe(1);
@@ -287,6 +288,9 @@ describe('upstreams', () => {
       1,
     );
     expect(lines.get('modferry_switches_total{route="public"}')?.value).toBe(1);
+    expect(lines.get('modferry_switches_total{route="private"}')?.value).toBe(1);
+    // A route may be named by its pattern: whoever scrapes is not told.
+    expect([...lines.keys()].filter((series) => series.includes('corp.example'))).toEqual([]);
   });
 
   it('may have any name, and any number of them', async () => {

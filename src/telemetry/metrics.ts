@@ -62,6 +62,7 @@ class CountedMetrics implements Metrics {
       health: deps.health,
       ingest: deps.ingest,
       figures: () => this.#figures,
+      routeKind: (name) => deps.routeKind(name),
     });
   }
 

@@ -32,7 +32,7 @@ export interface SpaceFigures {
   readonly usedBytes?: number | undefined;
 }
 
-const modes: readonly Mode[] = ['normal', 'offline'];
+const modes: readonly Mode[] = ['normal', 'offline', 'direct'];
 
 /** `figures`: those of the scrape under way. */
 export function serviceFamilies(figures: () => ServiceFigures): Family[] {

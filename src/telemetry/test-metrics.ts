@@ -51,6 +51,7 @@ export function metricsFixture(changes: Partial<MetricsDeps> = {}): MetricsFixtu
     ingest,
     hot,
     figures: () => [upstreamFigures('cn'), upstreamFigures('io', { favouriteOf: [] })],
+    routeKind: (name) => (name === 'public' ? 'public' : 'private'),
     space: () => Promise.resolve({ freeBytes: 40, totalBytes: 100 }),
     databases: () => [
       {

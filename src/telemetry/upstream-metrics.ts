@@ -13,13 +13,14 @@ const maxNames = 50;
 
 const states: readonly HealthState[] = ['healthy', 'slow', 'recovering', 'suspect', 'out'];
 const breakers: readonly BreakerState[] = ['closed', 'half_open', 'open'];
-/** Those that are always there; more come with the configuration. */
-const routes = ['public', 'private'];
+const routes = ['public', 'private'] as const;
 
 export interface UpstreamMetricsDeps {
   readonly health: EventBus<HealthEvents>;
   readonly ingest: EventBus<IngestEvents>;
   figures(): readonly UpstreamFigures[];
+  /** What a route is, by its name. Names may be patterns of private modules, so they are no labels. */
+  routeKind(name: string): 'public' | 'private';
 }
 
 interface Shown {
@@ -69,7 +70,7 @@ export class UpstreamMetrics {
       health.on('repeat', ({ upstream }) => this.#repeats.add([label(upstream)])),
       health.on('switched', ({ route, from }) => {
         // The first choice after the start is no change.
-        if (from !== undefined) this.#switches.add([route]);
+        if (from !== undefined) this.#switches.add([this.#deps.routeKind(route)]);
       }),
       ingest.on('takeOver', ({ how }) => this.#takeOvers.add([how])),
       ingest.on('refused', ({ source }) => this.#refused.add([label(source)])),
@@ -179,11 +180,9 @@ export class UpstreamMetrics {
         'modferry_upstream_favourite',
         '1 where the upstream is asked first on the route.',
         ['route', 'upstream'],
-        (shown) => {
-          const names = this.#shown().flatMap(({ figures }) => figures.favouriteOf);
-          const is = ({ favouriteOf }: UpstreamFigures, word: string) => favouriteOf.includes(word);
-          return oneOf('route', [...new Set([...routes, ...names])], is)(shown);
-        },
+        oneOf('route', routes, ({ favouriteOf }, kind) =>
+          favouriteOf.some((name) => this.#deps.routeKind(name) === kind),
+        ),
       ),
     ];
   }

@@ -29,7 +29,13 @@ export async function env(this: CliContext, flags: EnvFlags): Promise<void> {
   const url = flags.url === undefined ? urlOfConfig(config) : checkedUrl(flags.url);
   const goEnv = await askGo({ env: this.env });
   const machine = decideUpstreams({ env: this.env, goEnv, ownAddresses: [], lastGood: undefined });
-  const patterns = [...config.privatePatterns, ...machine.privatePatterns, ...machine.noSumdbPatterns];
+  const routed = config.routes.flatMap((route) => (route.isPrivate ? route.patterns : []));
+  const patterns = [
+    ...config.privatePatterns,
+    ...routed,
+    ...machine.privatePatterns,
+    ...machine.noSumdbPatterns,
+  ];
   const named = patterns.filter((pattern) => pattern !== '' && pattern !== 'none');
   const format = flags.format ?? 'sh';
   const hasLogin = flags.login ?? (asksForLogin(config) || (await isLoggedIn(this, url)));

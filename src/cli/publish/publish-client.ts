@@ -131,9 +131,12 @@ export class PublishClient {
     answered.catch(() => {});
     const { clock, server } = this.#options;
     let timer: ReturnType<Clock['setTimeout']> | undefined;
+    let isOver = false;
     // A body that could not be sent to its end is told by the answer, or by the connection's end.
     void send().then(
       () => {
+        // Often the answer is there before the sending is known to have ended.
+        if (isOver) return;
         timer = clock.setTimeout(() => sent.destroy(new Error('no answer in 10 min')), answerMs);
       },
       (error: unknown) => {
@@ -150,6 +153,7 @@ export class PublishClient {
         { cause: error },
       );
     } finally {
+      isOver = true;
       timer?.cancel();
       sent.destroy();
     }
