@@ -29,7 +29,7 @@ describe('parseControls', () => {
       'offline',
       [],
       {},
-      { mode: 'direct', takenOut: 'a', isFrozen: 1 },
+      { mode: 'sideways', takenOut: 'a', isFrozen: 1 },
     ]) {
       expect(parseControls(value, nowMs)).toEqual(noControls);
     }

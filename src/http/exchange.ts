@@ -94,7 +94,8 @@ export class Exchange {
 
   /** The answer for an error, by the table in `status.ts`. Nothing may have been sent yet. */
   fail(error: unknown): void {
-    const answer = answerFor(error, this.#deps.negativeMaxAgeS());
+    const general = answerFor(error, this.#deps.negativeMaxAgeS());
+    const answer = this.isGuarded ? { ...general, headers: guarded(general.headers) } : general;
     if (answer.unexpected) this.#deps.onUnexpected(error, this.id);
     if (this.hop === undefined) {
       this.text(answer.status, answer.text, answer.headers);
@@ -142,6 +143,12 @@ export class Exchange {
       ...(aborted ? { aborted } : {}),
     });
   }
+}
+
+/** What not everybody may have is for no cache on the way either. */
+function guarded(headers: Readonly<Record<string, string>>): Record<string, string> {
+  const policy = headers['cache-control']?.replace(/^public\b/, 'private') ?? 'no-store';
+  return { ...headers, 'cache-control': policy, vary: 'Authorization' };
 }
 
 function fieldsOfOperation(operation: Operation): string {

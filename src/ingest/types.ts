@@ -92,6 +92,8 @@ export interface IngestEvents {
   healed: { key: ArtifactKey; from: readonly string[]; source: string };
   /** Another process published other bytes under this name first (ruling 13); theirs stay. */
   conflict: { key: ArtifactKey; storedSha256: string; offeredSha256: string; source: string };
+  /** The module is private now, and this came from a source that is not among its own: taken out of the store. */
+  disowned: { path: ModulePath; version: string; source: string };
   /** A source's bytes were refused. */
   refused: { key: ArtifactKey; source: string; reason: string };
   /** A listed version that every source refuses, the one that listed it included (ruling 6). */

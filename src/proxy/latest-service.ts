@@ -42,6 +42,8 @@ export interface LatestDeps extends SourcesState {
   readonly lists: ListService;
   plan(path: ModulePath, answerClass: 'meta'): Plan;
   isPrivate(path: ModulePath): boolean;
+  /** False: what it once said of this module counts no more. Default: everybody counts. */
+  isSourceOf?(path: ModulePath, source: string): boolean;
   /** Never the answer, whatever sources say. Default: none. */
   isUnpublished?(path: ModulePath, version: string): boolean;
   absenceHint(path: ModulePath): string | undefined;
@@ -74,6 +76,8 @@ export class LatestService {
         if (entry === undefined) return undefined;
         const { version } = parseInfo(Buffer.from(entry.body));
         const source = entry.sources[0] ?? computedHere;
+        if (source !== computedHere && deps.isSourceOf?.(path as ModulePath, source) === false)
+          return undefined;
         return { value: { body: entry.body, version, source }, confirmedAtMs: entry.confirmedAtMs };
       },
       fetch: (path, signal, origin) => this.#fetch(path as ModulePath, signal, origin),
@@ -125,6 +129,11 @@ export class LatestService {
 
   refresh(path: ModulePath): void {
     this.#answers.refresh(path);
+  }
+
+  /** See `Revalidating.clear`. */
+  clear(): void {
+    this.#answers.clear();
   }
 
   /** See `Revalidating.expire`. */

@@ -32,6 +32,8 @@ export interface ListDeps extends SourcesState {
   readonly store: Store;
   plan(path: ModulePath, answerClass: 'meta'): Plan;
   isPrivate(path: ModulePath): boolean;
+  /** False: what it once said of this module counts no more. Default: everybody counts. */
+  isSourceOf?(path: ModulePath, source: string): boolean;
   /** Never listed, whatever sources say. Default: none. */
   isUnpublished?(path: ModulePath, version: string): boolean;
   absenceHint(path: ModulePath): string | undefined;
@@ -66,10 +68,11 @@ export class ListService {
         const entry = await deps.store.readMutable(path as ModulePath, 'list');
         const bySource = entry?.facts?.['bySource'];
         if (entry === undefined || typeof bySource !== 'object' || bySource === null) return undefined;
-        return {
-          value: { bySource: bySource as SourceLists['bySource'] },
-          confirmedAtMs: entry.confirmedAtMs,
-        };
+        const kept = Object.entries(bySource as SourceLists['bySource']).filter(
+          ([source]) => deps.isSourceOf?.(path as ModulePath, source) !== false,
+        );
+        if (kept.length === 0 && Object.keys(bySource).length > 0) return undefined;
+        return { value: { bySource: Object.fromEntries(kept) }, confirmedAtMs: entry.confirmedAtMs };
       },
       fetch: (path, signal, origin) => this.#fetch(path as ModulePath, signal, origin),
       save: (path, known) => {
@@ -184,6 +187,11 @@ export class ListService {
   withdrawnForMs(path: ModulePath, version: string): number | undefined {
     if (!this.#isWithdrawn(path, version)) return undefined;
     return (this.#withdrawn.get(`${path}@${version}`) ?? 0) - this.#deps.clock.monotonic();
+  }
+
+  /** See `Revalidating.clear`. */
+  clear(): void {
+    this.#lists.clear();
   }
 
   /** See `Revalidating.expire`. */

@@ -30,6 +30,8 @@ export interface ProxyDeps {
   freshness(): FreshnessOptions;
   /** How long a confirmed answer about this module is fresh. Milliseconds. */
   freshMs(path: ModulePath, what: 'list' | 'query'): number;
+  /** Before a module is answered: takes out what must not be served of it any more. */
+  settle(path: ModulePath): Promise<void> | undefined;
   /** Why a version is no more, where it was unpublished here: a sentence. */
   unpublished(path: ModulePath, version: Version): string | undefined;
   /** Throws SourcesFailure when there is nobody who may be asked for this module. */
@@ -67,6 +69,10 @@ export class Proxy {
 
   /** Rejects with SourcesFailure, InvalidRequestError, StoreError or the context's abort reason. */
   async handle(operation: Operation, context: RequestContext): Promise<Reply> {
+    if (operation.kind !== 'sumdb') {
+      const path = operation.kind === 'artifact' ? operation.key.path : operation.path;
+      await this.#deps.settle(path);
+    }
     switch (operation.kind) {
       case 'artifact': {
         const { path, version } = operation.key;

@@ -25,6 +25,8 @@ export interface QueryDeps extends SourcesState {
   readonly store: Store;
   plan(path: ModulePath, answerClass: 'meta'): Plan;
   isPrivate(path: ModulePath): boolean;
+  /** False: what it once said of this module counts no more. Default: everybody counts. */
+  isSourceOf?(path: ModulePath, source: string): boolean;
   absenceHint(path: ModulePath): string | undefined;
   pathIsKnown(path: ModulePath): Promise<boolean>;
   windows(path: string): Windows;
@@ -52,8 +54,10 @@ export class QueryService {
         const { path, query } = split(key);
         const entry = await deps.store.readMutable(path, `query:${query}`);
         if (entry === undefined) return undefined;
+        const [source = 'store'] = entry.sources;
+        if (source !== 'store' && deps.isSourceOf?.(path, source) === false) return undefined;
         return {
-          value: { body: entry.body, source: entry.sources[0] ?? 'store' },
+          value: { body: entry.body, source },
           confirmedAtMs: entry.confirmedAtMs,
         };
       },
@@ -87,6 +91,11 @@ export class QueryService {
 
   refresh(path: ModulePath, query: VersionQuery): void {
     this.#answers.refresh(`${path}@${query}`);
+  }
+
+  /** See `Revalidating.clear`. */
+  clear(): void {
+    this.#answers.clear();
   }
 
   /** Every query of the module. See `Revalidating.expire`. */

@@ -186,6 +186,11 @@ export class Revalidating<Value extends object> {
     for (const key of this.#slots.keys()) if (key.startsWith(prefix)) this.forget(key);
   }
 
+  /** Forgets everything in memory; what is kept on disk is read again. Refreshes under way end for those who wait. */
+  clear(): void {
+    this.#slots.clear();
+  }
+
   forget(key: string): void {
     this.#slots
       .get(key)

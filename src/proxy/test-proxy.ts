@@ -248,6 +248,7 @@ export async function makeTestProxy(
     negatives,
     freshness: () => freshness,
     freshMs: (_path, what) => (what === 'list' ? freshness.listMs : freshness.queryMs),
+    settle: () => undefined,
     unpublished: () => undefined,
     requireSources,
   });

@@ -49,6 +49,7 @@ describe('retention', () => {
       entry('short/new', { artifacts: { mod: record(now - 1000) } }),
       entry('short/half', { artifacts: { mod: record(old), zip: record(now - 1000) } }),
       entry('short/uploaded', { artifacts: { mod: record(old), zip: record(old, 'published') } }),
+      entry('short/rebuilt', { artifacts: { mod: record(old, 'unknown') } }),
       entry('short/unknown', {
         artifacts: { mod: record(old) },
         unreadable: { zip: 'the record is damaged' },

@@ -6,8 +6,8 @@ import type { ModulePath, Version } from '../gomod/types.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import type { Store, VersionEntry } from '../store/store.ts';
 
-/** In records: what an upload is from. */
-export const publishedHere = 'published';
+/** Sources in records: an upload, and what was rebuilt after its record was lost. */
+const mayBeUpload: ReadonlySet<string> = new Set(['published', 'unknown']);
 
 export interface RetentionDeps {
   readonly clock: Clock;
@@ -73,9 +73,9 @@ export class Retention {
   }
 }
 
-/** All that is known of it was stored before `atMs`, and none of it was uploaded. */
+/** All that is known of it was stored before `atMs`, and none of it was uploaded, or may have been. */
 function isOlderThan({ artifacts, unreadable }: VersionEntry, atMs: number): boolean {
   const records = Object.values(artifacts);
   const isSure = records.length > 0 && Object.keys(unreadable ?? {}).length === 0;
-  return isSure && records.every(({ source, storedAtMs }) => source !== publishedHere && storedAtMs < atMs);
+  return isSure && records.every(({ source, storedAtMs }) => !mayBeUpload.has(source) && storedAtMs < atMs);
 }

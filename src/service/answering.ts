@@ -14,6 +14,7 @@ import { LatestService } from '../proxy/latest-service.ts';
 import { ListService } from '../proxy/list-service.ts';
 import { LookAhead } from '../proxy/look-ahead.ts';
 import { NegativeCache } from '../proxy/negative-cache.ts';
+import { Ownership } from '../proxy/ownership.ts';
 import { Proxy } from '../proxy/proxy.ts';
 import { QueryService } from '../proxy/query-service.ts';
 import type { Windows } from '../proxy/revalidating.ts';
@@ -57,6 +58,7 @@ export class Answering {
   readonly #deps: AnsweringDeps;
   readonly verifier: ZipVerifier;
   readonly #lists: ListService;
+  readonly #ownership: Ownership;
   readonly #latest: LatestService;
   readonly #queries: QueryService;
   #provenTimer: Timer | undefined;
@@ -74,6 +76,7 @@ export class Answering {
       plan: (path: ModulePath, answerClass: AnswerClass, isBackground = false) =>
         mirrors.plan(path, answerClass, isBackground),
       isPrivate: (path: ModulePath) => deps.set().isPrivate(path),
+      isSourceOf: (path: ModulePath, source: string) => this.#isSourceOf(path, source),
       isUnpublished: (path: ModulePath, version: string) =>
         deps.registry.tombstoneOf(path, version as Version) !== undefined,
       absenceHint: () => this.#absenceHint(),
@@ -147,6 +150,12 @@ export class Answering {
       isPrivate: (path) => deps.set().checksums.isOutside(path),
       privateAnswer: () => deps.config().checksums.privateLookup,
     });
+    this.#ownership = new Ownership({
+      store,
+      isNeeded: (path) => deps.set().isPrivate(path),
+      isSourceOf: (path, source) => this.#isSourceOf(path, source),
+      onRemoved: (path, version, source) => events.emit('disowned', { path, version, source }),
+    });
     this.proxy = new Proxy({
       clock,
       store,
@@ -158,6 +167,7 @@ export class Answering {
       sumdb,
       negatives: this.negatives,
       freshness: () => deps.config().freshness,
+      settle: (path) => this.#ownership.settle(path),
       unpublished: (path, version) => textOf(deps.registry.tombstoneOf(path, version)),
       freshMs: (path, what) => this.#freshMs(path, what),
       requireSources: (path) => this.#requireSources(path),
@@ -165,6 +175,10 @@ export class Answering {
     this.#subscribe();
     store.onPurge((event) => this.#purged(event.path, event.version));
     store.onTrust((key) => this.proven(key));
+    store.onOutdated((path) => {
+      void this.expire(path);
+      void this.expireQueries(path);
+    });
   }
 
   /** What is under way and kept, for metrics. */
@@ -194,6 +208,10 @@ export class Answering {
 
   /** After a reload: what may be answered, and by whom, may have changed, so ready answers are made anew. */
   forgetAnswers(): void {
+    this.#lists.clear();
+    this.#latest.clear();
+    this.#queries.clear();
+    this.#ownership.forget();
     this.hot.clear();
     this.negatives.clear();
   }
@@ -270,9 +288,11 @@ export class Answering {
     );
   }
 
-  /** Ruling 4: `direct` is not ours yet; the client's own list goes on there. */
+  /** Ruling 4: where `direct` ends the list and is not asked here, the client's own list goes on there. */
   #absenceHint(): string | undefined {
-    return this.#deps.set().end === 'direct' ? "direct is the client's own next entry" : undefined;
+    const { end, endsDirect, direct } = this.#deps.set();
+    const isOurs = endsDirect && direct !== undefined;
+    return end === 'direct' && !isOurs ? "direct is the client's own next entry" : undefined;
   }
 
   /** Ruling 1 speaks of the path: seen to exist when any source has listed it or something of it is stored. */
@@ -286,6 +306,12 @@ export class Answering {
       if (await this.#deps.store.has({ path, version, ext }).catch(() => false)) return true;
     }
     return this.#pathIsKnown(path);
+  }
+
+  /** What a source of another time said or sent of a private module counts no more: it may be anybody's. */
+  #isSourceOf(path: string, source: string): boolean {
+    const route = this.#deps.set().routes.of(path);
+    return !route.isPrivate || route.sources?.includes(source) === true || ownSources.has(source);
   }
 
   #freshMs(path: string, what: 'list' | 'query'): number {
@@ -309,6 +335,9 @@ function textOf(stone: Tombstone | undefined): string | undefined {
   const at = new Date(stone.atMs).toISOString().slice(0, 10);
   return `${stone.path}@${stone.version} was unpublished on ${at}: ${stone.reason}`;
 }
+
+/** What an operator or nobody brought. `unknown`: the record was lost, and uploads may be among those. */
+const ownSources: ReadonlySet<string> = new Set(['published', 'import', 'unknown', 'operator']);
 
 function ingestOptions(config: Config) {
   const { ingest, timeouts } = config;

@@ -250,8 +250,18 @@ export class Mirrors {
       // As `,direct` in GOPROXY: when nobody has it.
       return [...upstreams, { ...this.#direct, level: lastLevel, isLastResort: true }];
     }
-    return route.sources.flatMap(
-      (name) => [...upstreams, ...builtIn].find(({ upstream }) => upstream.name === name) ?? [],
+    const allowed = [...upstreams, ...builtIn].filter(
+      ({ upstream }) => !route.isPrivate || upstream.isPrivate,
+    );
+    const named = route.sources.flatMap(
+      (name) => allowed.find(({ upstream }) => upstream.name === name) ?? [],
+    );
+    // A repository is not cloned because a mirror before it is slow.
+    const first = named.findIndex((candidate) => upstreams.includes(candidate));
+    return named.map((candidate, place) =>
+      first >= 0 && place > first && candidate.upstream.name === 'direct'
+        ? { ...candidate, isLastResort: true }
+        : candidate,
     );
   }
 

@@ -3,6 +3,7 @@ import type { ArtifactExt, ModulePath, Version } from '../gomod/types.ts';
 import { SourcesFailure } from '../ingest/types.ts';
 import { ModferryError } from '../lib/errors.ts';
 import type { Reply, RequestContext } from '../proxy/types.ts';
+import type { Store } from '../store/store.ts';
 import type { KnownRepository } from '../vcs/module-register.ts';
 import type { OnPush } from '../webhooks/delivery-queue.ts';
 import type { Answering } from './answering.ts';
@@ -14,6 +15,8 @@ export interface PushDeps {
   /** Undefined: nothing is answered yet. */
   answering(): Answering | undefined;
   direct(): DirectParts | undefined;
+  /** Tells the other processes. */
+  readonly store: Pick<Store, 'tellOutdated'>;
 }
 
 export function onPush(deps: PushDeps): OnPush {
@@ -27,13 +30,17 @@ export function onPush(deps: PushDeps): OnPush {
     repositoriesOf: (url): readonly KnownRepository[] => deps.direct()?.source.repositoriesOf(url) ?? [],
     publishVersion: (path, version, signal) => fetchVersion(answering(), path, version, signal),
     async refreshLists(path, signal) {
+      await deps.store.tellOutdated(path);
       await answering().expire(path);
       const { proxy } = answering();
       for (const kind of ['list', 'latest'] as const) {
         release(await proxy.handle({ kind, path }, contextOf(signal)));
       }
     },
-    refreshQueries: (path) => answering().expireQueries(path),
+    async refreshQueries(path) {
+      await deps.store.tellOutdated(path);
+      await answering().expireQueries(path);
+    },
   });
 }
 

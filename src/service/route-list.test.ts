@@ -109,6 +109,29 @@ routes:
     expect(table.of('example.com/a/b').name).toBe('a');
   });
 
+  it('takes other spellings of a private path for what they are', async () => {
+    const table = await tableOf(
+      `
+private: git.corp.example
+routes:
+  - {match: git.corp.example/Team-b/secret, name: secret, private: true, read: 'token:b'}
+  - {match: github.com/acme/*, name: acme, private: true}
+`,
+    );
+    for (const path of [
+      'git.corp.example/Team-b/secret',
+      'git.corp.example/team-b/secret',
+      'git.corp.example/TEAM-B/Secret/sub',
+      'git.corp.example/Team-b/secret.git',
+      'git.corp.example/team-b.git/secret.git/v2',
+    ]) {
+      expect(table.of(path).name, path).toBe('secret');
+    }
+    expect(table.of('git.corp.example/team-c/secret').name).toBe('private');
+    expect(table.of('github.com/Acme/x').name).toBe('acme');
+    expect(table.of('github.com/acme2/x').name).toBe('public');
+  });
+
   it('never lets a route that is not private take a name out of `private`', async () => {
     const table = await tableOf('private: corp.example\nroutes: [{match: "*", name: all, sources: cn}]');
     expect(said(table, 'corp.example/x')).toMatchObject({ name: 'private', isPrivate: true });

@@ -61,7 +61,7 @@ export function routeList(
     sources: undefined,
     access: { ...access.public, ...noAddresses },
   });
-  return withParents(withPrivateFirst(createRouteTable(routes)));
+  return withSpellings(withParents(withPrivateFirst(createRouteTable(routes))));
 }
 
 /**
@@ -90,6 +90,37 @@ function withParents(table: RouteTable): RouteTable {
 function parentsOf(pattern: string): string[] {
   const parent = /^(.+)\/\*\/?$/.exec(pattern)?.[1] ?? '';
   return parent === '' ? [] : [parent, ...parentsOf(parent)];
+}
+
+/**
+ * Forges take `Team/X` and `team/x.git` for the same repository as `team/x`. Another spelling of a private path belongs
+ * to the route of that path, so that it opens no other door.
+ */
+function withSpellings(table: RouteTable): RouteTable {
+  const { routes, last } = table;
+  const folded = createRouteTable([
+    ...routes
+      .filter(({ isPrivate }) => isPrivate)
+      .map((route) => ({ ...route, patterns: route.patterns.map(fold) })),
+    last,
+  ]);
+  const placeOf = new Map(routes.map((route, place) => [route.name, { route, place }]));
+  return {
+    routes,
+    last,
+    of(path) {
+      const route = table.of(path);
+      const spelling = fold(path);
+      const strict = placeOf.get(folded.of(spelling).name);
+      if (strict === undefined || strict.route === last) return route;
+      const place = placeOf.get(route.name)?.place ?? 0;
+      return !route.isPrivate || strict.place < place ? strict.route : route;
+    },
+  };
+}
+
+function fold(path: string): string {
+  return path.toLowerCase().replaceAll(/\.git(?=\/|$)/g, '');
 }
 
 /**

@@ -268,6 +268,7 @@ export class Service {
           config: inForce,
           hasSources: (path) => service !== undefined && service.#mirrors.hasSources(path as ModulePath),
           onPush: onPush({
+            store,
             answering: () => (service === undefined ? undefined : service.#answering),
             direct: () => (service === undefined ? undefined : service.#set.direct),
           }),
@@ -423,6 +424,7 @@ export class Service {
             reload: () => this.#input.reload(),
             clock,
             store: this.#store,
+            registry: this.#uploads.registry,
             mirrors: this.#mirrors,
             answering: this.#answering,
             prover: this.#prover,

@@ -6,6 +6,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import { homedir, hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Config, ServerEntry } from '../config/snapshot.ts';
+import { ModferryError } from '../lib/errors.ts';
 import { bareUrl } from '../outbound/network-address.ts';
 import type { ProxyRule } from '../outbound/proxy-rule.ts';
 import type { RouteTable } from '../route/types.ts';
@@ -172,6 +173,7 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
     machine.privatePatterns,
     privateUpstreams.map(({ upstream }) => upstream.name),
   );
+  checkSources(routes, members, config.direct.isEnabled);
   const isPrivate = (path: string): boolean => routes.of(path).isPrivate;
   const privatePatterns = routes.routes.flatMap((route) => (route.isPrivate ? route.patterns : []));
   const outbound = rules.ruleFor('env');
@@ -202,6 +204,34 @@ export async function buildUpstreamSet(input: UpstreamSetInput): Promise<Upstrea
       await rules.close();
     },
   };
+}
+
+/** Names of upstreams are known for certain only here. Throws ModferryError `route_source`. */
+function checkSources(
+  { routes }: RouteTable,
+  members: readonly UpstreamMember[],
+  isDirectEnabled: boolean,
+): void {
+  const names = members.map(({ upstream }) => upstream.name);
+  for (const route of routes) {
+    for (const source of route.sources ?? []) {
+      if (source === 'published' || (source === 'direct' && isDirectEnabled)) continue;
+      const member = members.find(({ upstream }) => upstream.name === source);
+      if (member === undefined) {
+        const why =
+          source === 'direct'
+            ? 'direct.enabled is false'
+            : `there are: ${[...names, 'direct', 'published'].join(', ')}`;
+        throw new ModferryError('route_source', `route ${route.name}: "${source}" is no source; ${why}`);
+      }
+      if (route.isPrivate && !member.upstream.isPrivate) {
+        throw new ModferryError(
+          'route_source',
+          `route ${route.name} is private, and "${source}" is an upstream that is not; set private: true at that upstream, or leave it out of the route`,
+        );
+      }
+    }
+  }
 }
 
 interface MachinePatterns {

@@ -246,6 +246,13 @@ export interface Store {
    * ready of them may say otherwise. Thousands may come in a row. Returns the unsubscribe.
    */
   onTrust(listener: (key: ArtifactKey) => void): () => void;
+  /**
+   * What sources said of the module, its list, @latest and queries, is out of date: every process on the folder is told
+   * within 1 s, this one before it resolves. Never rejects.
+   */
+  tellOutdated(path: ModulePath): Promise<void>;
+  /** By this or any other process; one may be told twice. Returns the unsubscribe. */
+  onOutdated(listener: (path: ModulePath) => void): () => void;
   /** Artifacts published as `unreachable` that still wait for a proof; survives restarts. In no promised order. */
   awaitingProof(): AsyncIterable<ArtifactKey>;
   /**

@@ -46,6 +46,9 @@ export function logEvents(events: EventBus<IngestEvents>, log: Logger, clock: Cl
     events.on('withdrawn', ({ path, version, source }) => {
       log.warn({ module: path, version, source }, 'a listed version is refused by every source');
     }),
+    events.on('disowned', ({ path, version, source }) => {
+      log.warn({ module: path, version, source }, 'private now, but stored from another source: removed');
+    }),
     events.on('publishFailed', ({ key, code, message }) => {
       log.error({ ...asked(key), code, reason: message }, 'could not store what was fetched');
     }),

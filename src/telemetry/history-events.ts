@@ -89,6 +89,7 @@ const ingestTypes = [
   'healed',
   'conflict',
   'withdrawn',
+  'disowned',
   'passedThrough',
   'publishFailed',
 ] as const;
@@ -148,6 +149,14 @@ const ingestEvents: Makers<IngestEvents, (typeof ingestTypes)[number]> = {
     upstream: source,
     module: path,
     message: `${path}@${version} is listed by ${source}, but every source refuses it; it leaves the list for a while`,
+    data: { version },
+  }),
+  disowned: ({ path, version, source }) => ({
+    kind: 'withdrawn',
+    severity: 'warning',
+    upstream: source,
+    module: path,
+    message: `${path} is private now, and ${path}@${version} came from ${source}, which is none of its sources: removed from the store`,
     data: { version },
   }),
   passedThrough: ({ key, reason }) => ({

@@ -43,7 +43,8 @@ export interface Arrangement {
 export function arrange(before: RouteState, context: ArrangeContext): Arrangement {
   const { controls, options, route, upstreams } = context;
   const standings = standingsOf(upstreams, context);
-  const within = standings.slice(0, reachOf(upstreams) + 1);
+  const reached = standings.slice(0, reachOf(upstreams) + 1);
+  const within = beforeLastResorts(reached);
   const frozen = controls.isFrozen ? (before.frozen ?? orderAtFreeze(before, context)) : undefined;
   const { state: favourite, change } = chooseFavourite(before.favourite, {
     within,
@@ -55,7 +56,7 @@ export function arrange(before: RouteState, context: ArrangeContext): Arrangemen
   });
   return {
     asked: orderOf({ standings, within, favourite: favourite.name, frozen }, context),
-    reserve: reserveOf(within),
+    reserve: reserveOf(reached),
     standings,
     within,
     state: { favourite, frozen },
@@ -73,10 +74,24 @@ function orderOf(
   { options, route, answerClass, random }: ArrangeContext,
 ): readonly Standing[] {
   const asked = of.standings.filter(({ hindrance }) => hindrance === undefined);
-  if (of.frozen !== undefined) return inOrder(asked, undefined, asFrozen(of.frozen));
+  if (of.frozen !== undefined) return lastResortsLast(inOrder(asked, undefined, asFrozen(of.frozen)));
   const strategy = options.strategy[route];
   const first = firstOf(of.within, { strategy, answerClass, favourite: of.favourite, random });
-  return inOrder(asked, first, avoidedLast(byHealth(strategy, answerClass)));
+  return lastResortsLast(inOrder(asked, first, avoidedLast(byHealth(strategy, answerClass))));
+}
+
+/** Who may be first: a last resort only where there is nobody else, however ill the others are. */
+function beforeLastResorts(standings: readonly Standing[]): readonly Standing[] {
+  const others = standings.filter((standing) => !isLastResort(standing));
+  return others.some(({ hindrance }) => hindrance !== 'taken_out') ? others : standings;
+}
+
+function lastResortsLast(asked: readonly Standing[]): readonly Standing[] {
+  return [...asked.filter((standing) => !isLastResort(standing)), ...asked.filter(isLastResort)];
+}
+
+function isLastResort({ candidate }: Standing): boolean {
+  return candidate.isLastResort === true;
 }
 
 /** As of the first request of the freeze, for a module that nobody failed on; those not asked then come last. */
@@ -88,12 +103,12 @@ function orderAtFreeze({ favourite }: RouteState, context: ArrangeContext): read
     answerClass: 'meta',
     modulePath: undefined,
   });
-  const within = standings.slice(0, reachOf(upstreams) + 1);
+  const reached = standings.slice(0, reachOf(upstreams) + 1);
   const asked = orderOf(
-    { standings, within, favourite: favourite.name, frozen: undefined },
+    { standings, within: beforeLastResorts(reached), favourite: favourite.name, frozen: undefined },
     { ...context, answerClass: 'meta', random: undefined },
   );
-  const names = [...asked, ...reserveOf(within), ...standings].map(
+  const names = [...asked, ...reserveOf(reached), ...standings].map(
     ({ candidate }) => candidate.upstream.name,
   );
   return [...new Set(names)];

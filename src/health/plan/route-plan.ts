@@ -28,6 +28,9 @@ export interface PlanFacts {
   readonly options: HealthOptions;
 }
 
+/** Public mirrors fetch on demand; a repository is cloned for nothing when they are only slow. */
+const beforeLastResortMs = 30_000;
+
 export class RoutePlan implements Plan {
   readonly upstreams: readonly Upstream[];
   readonly reserve: readonly Upstream[];
@@ -53,7 +56,7 @@ export class RoutePlan implements Plan {
   patienceMs(upstream: Upstream): number {
     const { answerClass, options } = this.#facts;
     const standing = this.#asked(upstream) ?? find(this.#facts.reserve, upstream);
-    if (standing !== undefined && this.#isBeforeLastResort(standing)) return this.lastHopeMs;
+    if (standing !== undefined && this.#isBeforeLastResort(standing)) return beforeLastResortMs;
     if (standing !== undefined) {
       return patienceMs(standing.candidate, answerClass, options, () => this.#boundMs());
     }

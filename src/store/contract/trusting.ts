@@ -110,6 +110,27 @@ export function trustingContract(makePlace: () => Promise<StorePlace>): void {
       expect(await waiting()).toEqual([]);
     });
 
+    describe('onOutdated', () => {
+      it('tells listeners here and in another instance, and no listener of purges or trust', async () => {
+        const other = await place.open();
+        const wrong: unknown[] = [];
+        for (const each of [store, other]) {
+          each.onPurge((event) => wrong.push(event));
+          each.onTrust((key) => wrong.push(key));
+        }
+        const here: string[] = [];
+        store.onOutdated((path) => here.push(path));
+        const gone: string[] = [];
+        store.onOutdated((path) => gone.push(path))();
+        const there = Promise.withResolvers<string>();
+        other.onOutdated((path) => there.resolve(path));
+        await store.tellOutdated(zip.path);
+        expect([here, gone]).toEqual([[zip.path], []]);
+        expect(await there.promise).toBe(zip.path);
+        expect(wrong).toEqual([]);
+      });
+    });
+
     describe('onTrust', () => {
       it('tells listeners here and in another instance, and no listener of purges', async () => {
         await put(store, zip, 'body', { unproven: 'unreachable' });

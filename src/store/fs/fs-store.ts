@@ -192,6 +192,14 @@ export class FsStore implements Store {
     return await attempt(`record ${keyText(key)} anew`, () => writer.renew(key, facts));
   }
 
+  tellOutdated(path: ModulePath): Promise<void> {
+    return this.#parts.journal.tellOutdated(path);
+  }
+
+  onOutdated(listener: (path: ModulePath) => void): () => void {
+    return this.#parts.journal.onOutdated(listener);
+  }
+
   onTrust(listener: (key: ArtifactKey) => void): () => void {
     return this.#parts.journal.onTrust(listener);
   }

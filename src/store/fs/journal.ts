@@ -5,7 +5,8 @@
  *
  * A line with `ext` tells of a withdrawal: one stored file was taken out. It reaches the listeners and raises no
  * fence, because what is being filled is another file than the one withdrawn, and often the one that heals it. With
- * `trust` besides, the file stayed, and what is recorded of it changed.
+ * `trust` besides, the file stayed, and what is recorded of it changed. A line with `outdated` tells that what sources
+ * said of a module is out of date; it names no path as the others do, so that older processes take it for no purge.
  */
 import fs from 'node:fs';
 import { parseModulePath } from '../../gomod/module-path.ts';
@@ -35,6 +36,7 @@ export class Journal {
   readonly #clock: Clock;
   readonly #listeners = new Set<(event: PurgeEvent) => void>();
   readonly #trustListeners = new Set<(key: ArtifactKey) => void>();
+  readonly #outdatedListeners = new Set<(path: ModulePath) => void>();
   readonly #fences = new Set<Fence>();
   readonly #reading = new Rerun(() => this.#readTail());
   #file: OpenFile | undefined;
@@ -67,6 +69,13 @@ export class Journal {
     const own = (key: ArtifactKey): void => listener(key);
     this.#trustListeners.add(own);
     return () => this.#trustListeners.delete(own);
+  }
+
+  /** As `on`, for modules whose lists and answers are out of date. */
+  onOutdated(listener: (path: ModulePath) => void): () => void {
+    const own = (path: ModulePath): void => listener(path);
+    this.#outdatedListeners.add(own);
+    return () => this.#outdatedListeners.delete(own);
   }
 
   /** Registers a fill: purges appended from now on mark it. `lower` ends it. */
@@ -103,7 +112,18 @@ export class Journal {
     }
   }
 
-  async #append(fields: PurgeEvent & { readonly trust?: true }): Promise<void> {
+  /** As `tellTrust`, for lists and answers. */
+  async tellOutdated(path: ModulePath): Promise<void> {
+    try {
+      await this.#append({ outdated: path });
+    } catch {
+      tellAll(this.#outdatedListeners, path);
+    }
+  }
+
+  async #append(
+    fields: (PurgeEvent & { readonly trust?: true }) | { readonly outdated: ModulePath },
+  ): Promise<void> {
     await this.#rotateIfLong();
     const line = Buffer.from(`${JSON.stringify(fields)}\n`);
     for (;;) {
@@ -120,6 +140,7 @@ export class Journal {
     this.#timer?.cancel();
     this.#listeners.clear();
     this.#trustListeners.clear();
+    this.#outdatedListeners.clear();
     await this.#reading.request().catch(() => {});
     await this.#file?.close();
   }
@@ -186,6 +207,10 @@ export class Journal {
       tellAll(this.#trustListeners, told.trusted);
       return;
     }
+    if ('outdated' in told) {
+      tellAll(this.#outdatedListeners, told.outdated);
+      return;
+    }
     const { event } = told;
     for (const fence of event.ext === undefined ? this.#fences : []) {
       if (fence.key.path !== event.path) continue;
@@ -240,15 +265,19 @@ function tellAll<News>(listeners: Iterable<(news: News) => void>, news: News): v
   }
 }
 
-function parseLine(line: string): { event: PurgeEvent } | { trusted: ArtifactKey } | undefined {
+type Told = { event: PurgeEvent } | { trusted: ArtifactKey } | { outdated: ModulePath };
+
+function parseLine(line: string): Told | undefined {
   const value = parseObject(line);
-  if (value === undefined || typeof value['path'] !== 'string') return undefined;
+  const text = value?.['path'] ?? value?.['outdated'];
+  if (value === undefined || typeof text !== 'string') return undefined;
   let path: ModulePath;
   try {
-    path = parseModulePath(value['path']);
+    path = parseModulePath(text);
   } catch {
     return undefined;
   }
+  if (value['path'] === undefined) return { outdated: path };
   const version = value['version'];
   if (version === undefined) return { event: { path } };
   if (typeof version !== 'string' || !isCanonical(version)) return undefined;
