@@ -47,12 +47,12 @@ export class Ownership {
     for await (const entry of store.versions(path)) {
       // The walk goes on below the path; those are modules of their own.
       if (entry.path !== path) continue;
-      const foreign = Object.values(entry.artifacts).find(
-        ({ source }) => !this.#deps.isSourceOf(path, source),
-      );
-      if (foreign === undefined) continue;
+      const sources = Object.values(entry.artifacts).map(({ source }) => source);
+      const foreign = sources.find((source) => !this.#deps.isSourceOf(path, source));
+      // An upload with the very same files as a mirror's keeps what was there first.
+      if (foreign === undefined || sources.includes('published')) continue;
       await store.purge({ path, version: entry.version });
-      this.#deps.onRemoved(path, entry.version, foreign.source);
+      this.#deps.onRemoved(path, entry.version, foreign);
     }
   }
 }
