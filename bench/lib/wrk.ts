@@ -10,6 +10,8 @@ export interface WrkOptions {
   readonly url: string;
   readonly connections: number;
   readonly seconds: number;
+  /** Sent with each request, e.g. `Authorization: Bearer …`. Default: none. */
+  readonly header?: string;
 }
 
 export interface WrkResult {
@@ -24,7 +26,8 @@ export interface WrkResult {
 export async function wrk(options: WrkOptions): Promise<WrkResult> {
   const { url, connections, seconds } = options;
   const script = join(import.meta.dirname, 'wrk.lua');
-  const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', script, url];
+  const header = options.header === undefined ? [] : ['-H', options.header];
+  const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', ...header, '-s', script, url];
   const { stdout } = await run('wrk', args, { timeout: (seconds + 30) * 1000 });
   return parseWrk(stdout);
 }

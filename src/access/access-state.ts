@@ -64,7 +64,21 @@ export function compileState(
     perAddress: limiterOf(clock, options.perAddress, before?.perAddress),
     authentication: new Authentication(clock, authenticators, failures, onUnavailable),
     failures,
-    identityOf: options.certificate === undefined ? undefined : certificateReader(options.certificate),
+    identityOf:
+      options.certificate === undefined
+        ? undefined
+        : whileValid(certificateReader(options.certificate), clock),
+  };
+}
+
+/** TLS looks at a certificate once; a connection may outlive it. */
+function whileValid(
+  read: (certificate: ClientCertificate) => Identity | undefined,
+  clock: Clock,
+): (certificate: ClientCertificate) => Identity | undefined {
+  return (certificate) => {
+    const { expiresAtMs } = certificate;
+    return expiresAtMs !== undefined && expiresAtMs <= clock.now() ? undefined : read(certificate);
   };
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../lib/fake-clock.ts';
 import { createAccess } from './access.ts';
+import type { AccessOptions } from './access-options.ts';
 import { hiddenText } from './denial-texts.ts';
 import {
   askerWith,
@@ -13,7 +14,15 @@ import {
   testSetup,
   user,
 } from './test-access.ts';
-import type { Asker, Decision, DenialCode, Identity, Right, Wanted } from './types.ts';
+import {
+  type Asker,
+  anonymous,
+  type Decision,
+  type DenialCode,
+  type Identity,
+  type Right,
+  type Wanted,
+} from './types.ts';
 
 const never = new AbortController().signal;
 const paths = {
@@ -156,6 +165,33 @@ describe('who may do what', () => {
     expect(users.asked).toBe(asked);
   });
 
+  it.each<[string, Partial<AccessOptions>]>([
+    ['an address list', { deny: ['10.0.0.0/8'] }],
+    ['a rate of addresses', { perAddress: { perSecond: 1, burst: 9 } }],
+    ['a rate of identities', { perIdentity: { perSecond: 1, burst: 9 } }],
+  ])('gives public modules to those whose login is wrong, also with %s', async (_, options) => {
+    const { access } = testAccess(options, [users]);
+    for (const authorization of [basic('a', 'bad'), 'Bearer x', 'Negotiate x']) {
+      const asker = askerWith(authorization);
+      const decision = await access.decide(asker, read(paths.public), never);
+      expect(decision).toMatchObject({ allowed: true, identity: { kind: 'anonymous' } });
+      expect(codeOf(await access.decide(asker, read(paths.private), never))).toBe('unauthenticated');
+    }
+  });
+
+  it('tells denials by rules from all others', async () => {
+    const { access } = testAccess({ deny: ['10.0.0.0/8'] }, [users]);
+    const byRules = async (authorization: string | undefined, address = '192.0.2.1') => {
+      const decision = await access.decide(askerWith(authorization, { address }), read(paths.team), never);
+      return decision.allowed ? undefined : decision.isByRules;
+    };
+    expect(await byRules(undefined)).toBe(true);
+    expect(await byRules(basic('b', 'good'))).toBe(true);
+    expect(await byRules(basic('b', 'bad'))).toBe(false);
+    expect(await byRules('Negotiate x')).toBe(false);
+    expect(await byRules(undefined, '10.0.0.1')).toBe(false);
+  });
+
   it('tells who asks, whatever they may', async () => {
     const { access } = testAccess({ hide: true }, [users]);
     expect(await access.identify(askerWith(basic('b', 'good')), never)).toMatchObject({
@@ -256,6 +292,54 @@ describe('addresses', () => {
   });
 });
 
+describe('what proves by itself who asks', () => {
+  it('is judged by the addresses of the server and of the last route, as trusted proxies tell them', () => {
+    const routes = [
+      testRoute('team-a', ['corp.example'], { deny: ['10.0.0.0/8'] }),
+      testRoute('public', ['*'], { deny: ['10.2.0.0/16'] }),
+    ];
+    const { access } = testAccess({ deny: ['10.1.0.0/16'], trustedProxies: ['127.0.0.1'] }, [], routes);
+    const from = (forwardedFor: string) =>
+      access.admitAddress(askerWith('Basic x', { address: '127.0.0.1', forwardedFor }), 'POST /');
+    expect(from('10.3.0.1')).toEqual({ allowed: true, identity: anonymous, address: '10.3.0.1' });
+    expect(from('10.1.0.1')).toMatchObject({ code: 'forbidden', rule: 'access.deny 10.1.0.0/16' });
+    expect(from('10.2.0.1')).toMatchObject({ code: 'forbidden', rule: 'route public: deny 10.2.0.0/16' });
+    access.close();
+    expect(from('10.3.0.1')).toMatchObject({ code: 'unavailable' });
+  });
+
+  it('is counted by its address', () => {
+    const { access } = testAccess({ perAddress: { perSecond: 1, burst: 2 } });
+    const codes = ['a', 'b', 'c'].map((url) => codeOf(access.admitAddress(askerWith(undefined), url)));
+    expect(codes).toEqual(['allowed', 'allowed', 'limited']);
+  });
+
+  it('has as many trials as every other way to log in, and the same', async () => {
+    const users = new PlayedUsers(user('a'));
+    const { access } = testAccess({ failuresPerMinute: 3 }, [users]);
+    for (let count = 0; count < 3; count += 1) {
+      const trial = await access.admitTrial('192.0.2.1', never);
+      expect(trial.isAdmitted).toBe(true);
+      if (trial.isAdmitted) trial.settle(true);
+    }
+    expect(await access.admitTrial('192.0.2.1', never)).toMatchObject({ isAdmitted: false, by: 'address' });
+    const elsewhere = askerWith(basic('a', 'good'), { address: '192.0.2.1' });
+    expect(codeOf(await access.decide(elsewhere, read(paths.private), never))).toBe('limited');
+    expect(await access.admitTrial('192.0.2.2', never)).toMatchObject({ isAdmitted: true });
+  });
+});
+
+it('an account is guarded however its name is spelled', async () => {
+  const users = new PlayedUsers(user('alice'));
+  const { access } = testAccess({ failuresPerMinute: 4 }, [users]);
+  const spellings = ['alice', 'Alice', 'ALICE', ' alice'];
+  for (const [index, name] of [...spellings, 'aLICE'].entries()) {
+    const asker = askerWith(basic(name, `guess ${index}`), { address: `192.0.2.${index}` });
+    const code = index < 4 ? 'unauthenticated' : 'limited';
+    expect(codeOf(await access.decide(asker, read(paths.private), never)), name).toBe(code);
+  }
+});
+
 describe('certificates', () => {
   const certificate = {
     commonName: 'build-7',
@@ -277,6 +361,19 @@ describe('certificates', () => {
     expect(codeOf(await access.decide(wrong, read(paths.team), never))).toBe('unauthenticated');
   });
 
+  it('say nothing after their end, however long a connection lives', async () => {
+    const { access, clock } = testAccess(options);
+    const asker = askerWith(undefined, {
+      certificate: { ...certificate, expiresAtMs: clock.now() + 1_000 },
+    });
+    expect(access.decideNow(asker, read(paths.team))).toMatchObject({
+      allowed: true,
+      identity: { name: 'build-7', expiresAtMs: clock.now() + 1_000 },
+    });
+    await clock.advance(1_000);
+    expect(access.decideNow(asker, read(paths.team))).toMatchObject({ code: 'unauthenticated' });
+  });
+
   it('say nothing where that is not asked for', () => {
     const { access } = testAccess();
     const decision = access.decideNow(askerWith(undefined, { certificate }), read(paths.team));
@@ -285,7 +382,7 @@ describe('certificates', () => {
 });
 
 describe('rate limits', () => {
-  it('count by address, the network for IPv6, and the same request within a second once', async () => {
+  it('count by address, the network for IPv6, and no repeat within a second', async () => {
     const { access, clock } = testAccess({ perAddress: { perSecond: 1, burst: 2 } });
     const ask = (address: string, request?: string) =>
       access.decideNow(askerWith(undefined, { address }), read(paths.public, request));

@@ -5,19 +5,21 @@
 import type { Clock } from '../lib/clock.ts';
 import type { AccessSetup } from './access-options.ts';
 import { type AccessState, type CompileDeps, compiledFor, compileState } from './access-state.ts';
-import { clientAddress } from './address.ts';
+import { clientAddress, countedAddress } from './address.ts';
 import type { OnUnavailable, Proof } from './authentication.ts';
+import type { Admission, Refusal } from './failure-limits.ts';
 import {
   addressDenial,
   closedDenial,
   concluded,
   counted,
   identified,
+  isForEverybody,
   judged,
   type Question,
   unproven,
 } from './judging.ts';
-import type { Access, Asker, Decision, Wanted } from './types.ts';
+import { type Access, type Asker, anonymous, type Decision, type Wanted } from './types.ts';
 
 export interface AccessDeps {
   readonly clock: Clock;
@@ -27,6 +29,11 @@ export interface AccessDeps {
 }
 
 export interface AccessControl extends Access {
+  /**
+   * For what checks credentials by itself: a place among the trials of this address (of a Decision), or how long it has
+   * to wait after too many wrong ones. Rejects with the signal's reason.
+   */
+  admitTrial(address: string, signal: AbortSignal): Promise<Admission | Refusal>;
   /**
    * Decides by another snapshot from now on; what is counted goes on where the limits are the same. Throws as
    * `createAccess`, and changes nothing then.
@@ -43,6 +50,8 @@ export interface AccessControl extends Access {
 export function createAccess(deps: AccessDeps): AccessControl {
   return new Engine(deps);
 }
+
+const closedRetryMs = 5_000;
 
 /** Addresses of the server as a whole; nothing is hidden from who asks for nothing. */
 const nothing: Wanted = { right: 'admin', path: undefined };
@@ -74,10 +83,11 @@ class Engine implements AccessControl {
     if ('allowed' in question) return question;
     const isLoginSent = bringsLogin(question);
     const proof = isLoginSent ? knownOf(question) : undefined;
-    if (question.compiled.isOpen && wanted.right === 'read') {
-      // What everybody may have is not withheld from those whose login is wrong: a ready answer is not, either.
+    // What everybody may have needs no proof, but where each identity is counted.
+    if (isForEverybody(question) && (proof !== undefined || question.state.perIdentity === undefined)) {
       const identity = proof?.kind === 'proven' ? proof.identity : unproven(question, isLoginSent);
-      return { allowed: true, identity, address: question.address };
+      if (question.compiled.isOpen) return { allowed: true, identity, address: question.address };
+      return counted(question) ?? judged(question, identity);
     }
     if (!isLoginSent) return counted(question) ?? judged(question, unproven(question, false));
     return proof === undefined ? undefined : (counted(question) ?? concluded(question, proof, judged));
@@ -89,6 +99,18 @@ class Engine implements AccessControl {
 
   async identify(asker: Asker, signal: AbortSignal): Promise<Decision> {
     return await this.#prove(asker, nothing, signal, identified);
+  }
+
+  admitAddress(asker: Asker, request: string | undefined): Decision {
+    const question = this.#questionOf(asker, { ...nothing, request });
+    if ('allowed' in question) return question;
+    return counted(question) ?? { allowed: true, identity: anonymous, address: question.address };
+  }
+
+  async admitTrial(address: string, signal: AbortSignal): Promise<Admission | Refusal> {
+    const { failures } = this.#state ?? {};
+    if (failures === undefined) return { isAdmitted: false, retryAfterMs: closedRetryMs, by: 'waiting' };
+    return await failures.admit({ address: countedAddress(address), account: undefined }, signal);
   }
 
   async #prove(

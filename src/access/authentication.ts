@@ -11,7 +11,7 @@ import { SharedWork } from '../lib/shared-work.ts';
 import type { AccessSetup, RevisedAuthenticator } from './access-options.ts';
 import { countedAddress } from './address.ts';
 import { maxAuthorizationBytes, parseAuthorization } from './credentials.ts';
-import type { Admission, FailureLimits, Refusal } from './failure-limits.ts';
+import { type Admission, type FailureLimits, foldedAccount, type Refusal } from './failure-limits.ts';
 import { tokenIn } from './tokens/token-text.ts';
 import type { Authenticator, Credentials, Identity } from './types.ts';
 
@@ -136,7 +136,7 @@ export class Authentication {
     const isProvenHere = before?.kind === 'good';
     const account =
       credentials.kind === 'basic' && !isProvenHere
-        ? this.#hmac(`account ${credentials.username}`)
+        ? this.#hmac(`account ${foldedAccount(credentials.username)}`)
         : undefined;
     const answer = await this.#limits.admit({ address, account }, signal);
     if (!answer.isAdmitted) return { kind: 'locked', retryAfterMs: answer.retryAfterMs, by: answer.by };

@@ -18,9 +18,10 @@ export function certificateReader(
   return (certificate) => {
     for (const { rule, matched } of rules) {
       const by = matched(certificate);
-      if (by !== undefined) return identityOf(nameBy(rule, certificate, by), rule.groups);
+      if (by !== undefined) return identityOf(nameBy(rule, certificate, by), rule.groups, certificate);
     }
-    return options.byCommonName ? identityOf(certificate.commonName, certificate.units) : undefined;
+    const { commonName, units } = certificate;
+    return options.byCommonName ? identityOf(commonName, units, certificate) : undefined;
   };
 }
 
@@ -28,9 +29,13 @@ function nameBy(rule: CertificateRule, { commonName }: ClientCertificate, by: st
   return rule.name ?? (commonName === '' ? by : commonName);
 }
 
-function identityOf(name: string, groups: readonly string[]): Identity | undefined {
+function identityOf(
+  name: string,
+  groups: readonly string[],
+  { expiresAtMs }: ClientCertificate,
+): Identity | undefined {
   if (name === '' || name.length > longestName || unprintable.test(name)) return undefined;
-  return { kind: 'certificate', name, groups, scopes: undefined, expiresAtMs: undefined };
+  return { kind: 'certificate', name, groups, scopes: undefined, expiresAtMs };
 }
 
 /** Resolves to what matched. */

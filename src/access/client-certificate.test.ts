@@ -52,6 +52,7 @@ describe('clientCertificateOf', () => {
       altNames: 'DNS:CI.corp.example,email:ci@corp.example,URI:spiffe://corp.example/ci,IP:10.0.0.1',
     });
     expect(await shown(client, version)).toEqual({
+      expiresAtMs: new X509Certificate(client.cert).validToDate.getTime(),
       commonName: 'ci runner',
       units: ['team-a', 'team-b'],
       names: ['dns:ci.corp.example', 'email:ci@corp.example', 'uri:spiffe://corp.example/ci'],

@@ -28,7 +28,14 @@ export function clientCertificate(peer: PeerCertificate): ClientCertificate {
     units: [...new Set(valuesOf(peer.subject, 'OU').filter(isShownName))].slice(0, maxNames),
     names: alternativeNames(peer.subjectaltname ?? ''),
     fingerprint: peer.fingerprint256.replaceAll(':', '').toLowerCase(),
+    expiresAtMs: endOf(peer.valid_to),
   };
+}
+
+/** As OpenSSL writes it: `Jan  1 00:00:00 2030 GMT`. An end that cannot be read has passed. */
+function endOf(text: string): number {
+  const endMs = Date.parse(text);
+  return Number.isNaN(endMs) ? 0 : endMs;
 }
 
 /** An attribute that stands several times in a subject is a list. */

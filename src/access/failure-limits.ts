@@ -151,6 +151,21 @@ export class FailureLimits {
   }
 }
 
+/**
+ * One spelling for all that a directory may take for one account: it ignores case, width, accents, invisible characters
+ * and spaces around and between. Two accounts may fall together so; they only share a limit.
+ * @see https://www.rfc-editor.org/rfc/rfc4518
+ */
+export function foldedAccount(username: string): string {
+  return username
+    .normalize('NFKD')
+    .replaceAll(/[\p{M}\p{Default_Ignorable_Code_Point}\p{C}]/gu, '')
+    .toLowerCase()
+    .normalize('NFKC')
+    .replaceAll(/\s+/gu, ' ')
+    .trim();
+}
+
 function addressKey(address: string): string {
   return `address ${address}`;
 }

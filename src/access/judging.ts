@@ -43,6 +43,7 @@ interface Denial {
   readonly rule: string;
   readonly retryAfterMs?: number;
   readonly identity?: Identity;
+  readonly isByRules?: boolean;
 }
 
 /** The refusal of an address that a list keeps out. */
@@ -88,6 +89,11 @@ export function counted({ state, address, wanted }: Question): Decision | undefi
   });
 }
 
+/** True: a right that everybody has here, so that a wrong login takes nothing away. */
+export function isForEverybody({ wanted, compiled }: Question): boolean {
+  return wanted.right === 'read' && compiled.rules.read.hasAnonymous;
+}
+
 /** `conclude` says what somebody who is known may. */
 export function concluded(
   question: Question,
@@ -95,6 +101,7 @@ export function concluded(
   conclude: (question: Question, identity: Identity) => Decision,
 ): Decision {
   const { address } = question;
+  if (proof.kind !== 'proven' && isForEverybody(question)) return conclude(question, anonymous);
   switch (proof.kind) {
     case 'proven':
       return conclude(question, proof.identity);
@@ -127,17 +134,14 @@ export function judged(question: Question, identity: Identity): Decision {
   const verdict = decideRight(compiled.rules, identity, wanted.right, wanted.path);
   if (verdict.kind === 'allowed') return { allowed: true, identity, address };
   const rule = ruleText(compiled.route, wanted.right, verdict.by);
+  const isByRules = true;
   if (identity.kind !== 'anonymous') {
-    return hideable(question, {
-      code: 'forbidden',
-      text: forbiddenText(identity.name, rule),
-      rule,
-      identity,
-    });
+    const text = forbiddenText(identity.name, rule);
+    return hideable(question, { code: 'forbidden', text, rule, isByRules, identity });
   }
   return verdict.isHopeless
-    ? hideable(question, { code: 'forbidden', text: nobodyText(rule), rule })
-    : hideable(question, { code: 'unauthenticated', text: anonymousText, rule });
+    ? hideable(question, { code: 'forbidden', text: nobodyText(rule), rule, isByRules })
+    : hideable(question, { code: 'unauthenticated', text: anonymousText, rule, isByRules });
 }
 
 /** Whoever is known may, whoever is not is asked who they are. Counts the request. */
@@ -164,6 +168,6 @@ function hideable({ state, wanted, address }: Question, denial: Denial): Decisio
 }
 
 function denied(address: string, denial: Denial): Decision {
-  const { code, text, rule, retryAfterMs, identity = anonymous } = denial;
-  return { allowed: false, code, text, retryAfterMs, identity, address, rule };
+  const { code, text, rule, retryAfterMs, identity = anonymous, isByRules = false } = denial;
+  return { allowed: false, code, text, retryAfterMs, identity, address, rule, isByRules };
 }

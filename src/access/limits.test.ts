@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../lib/fake-clock.ts';
-import { type Admission, FailureLimits, type Trial } from './failure-limits.ts';
+import { type Admission, FailureLimits, foldedAccount, type Trial } from './failure-limits.ts';
 import { RateLimiter } from './rate-limiter.ts';
 import { TokenBuckets } from './token-buckets.ts';
 
@@ -28,12 +28,10 @@ describe('TokenBuckets', () => {
 });
 
 describe('RateLimiter', () => {
-  it('counts the same request within a second once', async () => {
+  it('does not count the repeat of a request within a second', async () => {
     const clock = new FakeClock();
     const limiter = new RateLimiter(clock, { perSecond: 0.1, burst: 2 });
-    expect([limiter.take('a', 'GET /x'), limiter.take('a', 'GET /x'), limiter.take('a', 'GET /x')]).toEqual([
-      0, 0, 0,
-    ]);
+    expect([limiter.take('a', 'GET /x'), limiter.take('a', 'GET /x')]).toEqual([0, 0]);
     expect(limiter.take('a', 'GET /y')).toBe(0);
     expect(limiter.take('a', 'GET /z')).toBe(10_000);
     expect(limiter.take('a', 'GET /z')).toBe(10_000);
@@ -41,6 +39,35 @@ describe('RateLimiter', () => {
     await clock.advance(1_000);
     expect(limiter.take('a', 'GET /x')).toBe(9_000);
     expect(limiter.take('a', undefined)).toBe(9_000);
+  });
+});
+
+describe('a request that is repeated without end', () => {
+  it('is let through twice for each that is paid for', () => {
+    const limiter = new RateLimiter(new FakeClock(), { perSecond: 1, burst: 3 });
+    const waits = Array.from({ length: 100 }, () => limiter.take('a', 'GET /x'));
+    expect(waits.filter((waitMs) => waitMs === 0)).toHaveLength(6);
+    expect(waits.slice(6).every((waitMs) => waitMs === 1_000)).toBe(true);
+  });
+});
+
+describe('an account', () => {
+  it.each([
+    'Alice',
+    ' alice ',
+    'ALICE\t',
+    '\u{ff41}lice',
+    'al\u{ad}ice',
+    'a\u{200b}lice',
+    '\u{e1}lice',
+    'a\u{301}lice',
+  ])('is one, however it is spelled: %j', (spelling) => {
+    expect(foldedAccount(spelling)).toBe('alice');
+  });
+
+  it('is another one where the names differ', () => {
+    const names = ['alice', 'alice2', 'al ice', 'bob', '\u{738b}', '\u{674e}'];
+    expect(new Set(names.map(foldedAccount)).size).toBe(names.length);
   });
 });
 

@@ -1,6 +1,6 @@
 /**
  * Requests counted by who sends them. The go command asks again at once for what was refused, and repeats what was lost
- * on a dead connection: the same request within a second is the same one.
+ * on a dead connection: so each request that was counted may be repeated once within a second.
  */
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../lib/clock.ts';
@@ -15,7 +15,8 @@ const longestRequest = 512;
 export class RateLimiter {
   readonly #clock: Clock;
   readonly #buckets: TokenBuckets;
-  readonly #recent: LRUCache<string, { readonly atMs: number; readonly waitMs: number }>;
+  /** When a request was counted that was not repeated since, monotonic. */
+  readonly #recent: LRUCache<string, number>;
 
   constructor(clock: Clock, limit: RateLimit, maxKeys?: number) {
     this.#clock = clock;
@@ -32,11 +33,15 @@ export class RateLimiter {
     if (request === undefined || request.length > longestRequest) return this.#buckets.take(who);
     const key = `${who}\n${request}`;
     const nowMs = this.#clock.monotonic();
-    const last = this.#recent.get(key);
-    // A repeat of one that was refused is refused: it was not paid for.
-    if (last !== undefined && nowMs - last.atMs < repeatWithinMs && last.waitMs === 0) return 0;
+    const countedAtMs = this.#recent.get(key);
+    if (countedAtMs !== undefined && nowMs - countedAtMs < repeatWithinMs) {
+      // Once: else one request a second would pay for any number of them.
+      this.#recent.delete(key);
+      return 0;
+    }
     const waitMs = this.#buckets.take(who);
-    this.#recent.set(key, { atMs: nowMs, waitMs });
+    // What was refused was not paid for, and its repeat is refused too.
+    if (waitMs === 0) this.#recent.set(key, nowMs);
     return waitMs;
   }
 }

@@ -60,6 +60,8 @@ export interface ClientCertificate {
   readonly names: readonly string[];
   /** Lower-case hex SHA-256 of the certificate. */
   readonly fingerprint: string;
+  /** Milliseconds since the epoch: its end (`notAfter`). Undefined: not told. */
+  readonly expiresAtMs?: number | undefined;
 }
 
 /** The facts of a request that tell who asks, and from where. */
@@ -93,13 +95,15 @@ export type Decision =
       readonly address: string;
       /** For audit and logs, e.g. `route team-a: read`, `access.deny 10.0.0.0/8`. */
       readonly rule: string;
+      /** True: who asks is known, and it is rules or scopes that say no; not an address, credentials or a limit. */
+      readonly isByRules?: boolean;
     };
 
 /** What is asked for: a right on a module, or on the server as a whole (the last route decides). */
 export interface Wanted {
   readonly right: Right;
   readonly path: string | undefined;
-  /** Method and URL: identical requests within a second are counted once. Undefined: each one counts. */
+  /** Method and URL: of two identical requests within a second the second is not counted. Undefined: each one counts. */
   readonly request?: string | undefined;
 }
 
@@ -114,6 +118,11 @@ export interface Access {
    * anonymous. Never rejects but with the signal's reason.
    */
   identify(asker: Asker, signal: AbortSignal): Promise<Decision>;
+  /**
+   * For what proves by itself who asks: judged by addresses alone (those of the server and of the last route) and by
+   * their rate. `request` as in `Wanted`. Allowed as anonymous.
+   */
+  admitAddress(asker: Asker, request: string | undefined): Decision;
   /** True: everybody from everywhere may read it without being counted, so that a ready answer needs no decision. */
   isOpen(path: string | undefined): boolean;
 }

@@ -1,4 +1,7 @@
-/** The audit in the data folder: `audit/audit.jsonl`, the one before it `audit.1.jsonl`, and so on. */
+/**
+ * The audit in the data folder: `audit/audit.jsonl`, the one before it `audit.1.jsonl`, and so on; `denied.jsonl` and its
+ * like for what strangers cause.
+ */
 import { join } from 'node:path';
 import { JsonLinesReader } from '../lib/json-lines-file.ts';
 import { type AuditRecord, parseAuditLine } from './entry.ts';
@@ -28,30 +31,64 @@ export function auditFileIn(dataDir: string): string {
   return join(auditFolderIn(dataDir), 'audit.jsonl');
 }
 
+export function deniedFileIn(dataDir: string): string {
+  return join(auditFolderIn(dataDir), 'denied.jsonl');
+}
+
 /** Reads the audit of all processes on a data folder, and goes on where it stopped. */
 export class AuditReader {
+  readonly #files: readonly FileReader[];
+
+  constructor(dataDir: string, filter: AuditFilter = {}) {
+    const matches = auditMatcher(filter);
+    this.#files = [auditFileIn(dataDir), deniedFileIn(dataDir)].map((file) => new FileReader(file, matches));
+  }
+
+  /** Changes whenever something was appended. Empty where there is no audit. */
+  async mark(): Promise<string> {
+    const marks = await Promise.all(this.#files.map((file) => file.mark()));
+    return marks.every((mark) => mark === '') ? '' : marks.join(', ');
+  }
+
+  /**
+   * Gives what was appended since the last call, at first everything, in the order of its time. `limit`: only the newest
+   * so many, and of the millions that there may be no more than some times as many are held. Rejects with the system's
+   * error.
+   */
+  async read(onRecord: (record: AuditRecord) => void, limit = Number.POSITIVE_INFINITY): Promise<void> {
+    const found: AuditRecord[][] = [];
+    for (const file of this.#files) found.push(await file.read(limit));
+    // What is of one time stays in the order in which its file has it.
+    const inOrder = found.flat().sort((a, b) => a.atMs - b.atMs);
+    for (const record of newest(inOrder, limit)) onRecord(record);
+  }
+}
+
+/** Of one of the two kinds: numbers of an instance only grow within it. */
+class FileReader {
   readonly #lines: JsonLinesReader;
   readonly #matches: (record: AuditRecord) => boolean;
   /** Instance to its last number: a batch that was written in part is written again. */
   readonly #last = new Map<string, number>();
 
-  constructor(dataDir: string, filter: AuditFilter = {}) {
-    this.#lines = new JsonLinesReader(auditFileIn(dataDir), maxFiles);
-    this.#matches = auditMatcher(filter);
+  constructor(file: string, matches: (record: AuditRecord) => boolean) {
+    this.#lines = new JsonLinesReader(file, maxFiles);
+    this.#matches = matches;
   }
 
-  /** Changes whenever something was appended. Empty where there is no audit. */
   mark(): Promise<string> {
     return this.#lines.mark();
   }
 
-  /** Gives what was appended since the last call, at first everything. Rejects with the system's error. */
-  async read(onRecord: (record: AuditRecord) => void): Promise<void> {
+  async read(limit: number): Promise<AuditRecord[]> {
+    let found: AuditRecord[] = [];
     await this.#lines.read((line) => {
       const record = parseAuditLine(line);
-      if (record === undefined || !this.#isNew(record)) return;
-      if (this.#matches(record)) onRecord(record);
+      if (record === undefined || !this.#isNew(record) || !this.#matches(record)) return;
+      found.push(record);
+      if (found.length >= 2 * limit) found = newest(found, limit);
     });
+    return newest(found, limit);
   }
 
   #isNew({ instance, seq }: AuditRecord): boolean {
@@ -65,6 +102,10 @@ export class AuditReader {
     }
     return true;
   }
+}
+
+function newest(records: AuditRecord[], limit: number): AuditRecord[] {
+  return records.length > limit ? records.slice(records.length - limit) : records;
 }
 
 function auditMatcher({

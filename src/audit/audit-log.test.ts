@@ -14,7 +14,7 @@ import { smallTmpfs } from '../../test/kit/temp.ts';
 import { FakeClock } from '../lib/fake-clock.ts';
 import { numberedFile } from '../lib/json-lines-file.ts';
 import { Secret } from '../lib/secret.ts';
-import { auditFileIn } from './audit-file.ts';
+import { AuditReader, auditFileIn, deniedFileIn } from './audit-file.ts';
 import { auditIn, dataFolder, denied, published, recordsIn } from './test-audit.ts';
 
 function linesIn(dataDir: string): string[] {
@@ -62,7 +62,7 @@ describe('the audit', () => {
     for (let index = 0; index < 500; index += 1) audit.note(denied());
     audit.note(denied({ from: '10.0.0.8' }));
     await clock.advance(999);
-    expect(existsSync(auditFileIn(dataDir))).toBe(false);
+    expect(existsSync(deniedFileIn(dataDir))).toBe(false);
     await clock.advance(1);
     await expect.poll(async () => (await recordsIn(dataDir)).length).toBe(2);
     audit.note(denied());
@@ -98,6 +98,28 @@ describe('the audit', () => {
     const records = await recordsIn(dataDir);
     expect(records).toHaveLength(101);
     expect(records.at(-1)).toMatchObject({ who: 'several', count: 49_900 });
+  });
+
+  it.each([
+    denied(),
+    denied({ action: 'delivery', who: 'webhook:team' }),
+    denied({ action: 'login', who: 'user:alice' }),
+  ])('loses nothing else to a flood of what strangers can cause: $action', async (entry) => {
+    const dataDir = dataFolder();
+    const audit = auditIn(dataDir, { maxBytes: 2_000, keep: 1 });
+    audit.note(published());
+    for (let round = 0; round < 5; round += 1) {
+      for (let index = 0; index < 50; index += 1)
+        audit.note({ ...entry, reason: `a different one ${round} ${index}` });
+      await audit.flush();
+    }
+    expect(existsSync(numberedFile(deniedFileIn(dataDir), 1))).toBe(true);
+    expect(existsSync(numberedFile(deniedFileIn(dataDir), 2))).toBe(false);
+    expect(statSync(deniedFileIn(dataDir)).mode & 0o777).toBe(0o600);
+    const records = await recordsIn(dataDir);
+    expect(records.length).toBeLessThan(250);
+    expect(records.filter(({ action }) => action === 'publish')).toHaveLength(1);
+    expect(linesIn(dataDir)).toHaveLength(1);
   });
 
   it('lets nobody forge lines or drive a terminal', async () => {
@@ -272,6 +294,43 @@ describe('the reader of the audit', () => {
     audit.note(published({ reason: 'two' }));
     await audit.flush();
     expect((await recordsIn(dataDir)).map(({ reason }) => reason)).toEqual(['one', 'two']);
+  });
+
+  it('merges what strangers caused with all else by its time, and goes on where it stopped', async () => {
+    const dataDir = dataFolder();
+    const clock = new FakeClock();
+    const audits = ['a', 'b'].map((instance) => auditIn(dataDir, { clock, instance }));
+    const round = async (name: string): Promise<void> => {
+      for (const entry of [published({ reason: `${name} act` }), denied({ reason: `${name} denial` })]) {
+        for (const audit of audits) {
+          audit.note(entry);
+          await audit.flush();
+          await clock.advance(1);
+        }
+      }
+    };
+    await round('one');
+    await round('two');
+    const reader = new AuditReader(dataDir);
+    const read = async (limit?: number): Promise<string[]> => {
+      const reasons: string[] = [];
+      await reader.read(({ instance, reason }) => reasons.push(`${instance} ${reason}`), limit);
+      return reasons;
+    };
+    const mark = await reader.mark();
+    expect(await read(7)).toEqual([
+      'b one act',
+      'a one denial',
+      'b one denial',
+      'a two act',
+      'b two act',
+      'a two denial',
+      'b two denial',
+    ]);
+    audits[0]?.note(denied({ reason: 'late' }));
+    await audits[0]?.flush();
+    expect(await reader.mark()).not.toBe(mark);
+    expect(await read()).toEqual(['a late']);
   });
 
   it('selects by time, action, who, module and result', async () => {

@@ -15,8 +15,9 @@ export async function noteAudit(
     dataDir,
     // Readers take an entry whose number an instance has given before for one that was written twice.
     instance: `command-${randomBytes(4).toString('hex')}`,
-    onFault: ({ message }) =>
-      void context.stderr.write(`modferry: the audit cannot be written: ${message}\n`),
+    onFault: ({ message }) => {
+      context.stderr.write(`modferry: the audit cannot be written: ${message}\n`);
+    },
   });
   audit.note({ ...entry, who: 'local', from: 'local', result: 'ok' });
   await audit.close();

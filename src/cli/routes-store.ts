@@ -133,6 +133,12 @@ export const purge = buildCommand<PurgeFlags, [string], CliContext>({
         withNegated: false,
         brief: 'Needed on a terminal to purge all versions of a module',
       },
+      force: {
+        kind: 'boolean',
+        optional: true,
+        withNegated: false,
+        brief: 'Also what was published here; its names stay taken',
+      },
       json: jsonFlag,
       data: dataFlag,
       config: configFlag,
@@ -147,7 +153,8 @@ export const purge = buildCommand<PurgeFlags, [string], CliContext>({
     brief: 'Remove a version or a module from the store',
     fullDescription: helpText(
       'Every process on the data folder knows within a second, and fills under way are stopped. The next request ' +
-        'fetches it again. Remembered lists and answers of the module go with it.',
+        'fetches it again. Remembered lists and answers of the module go with it. What was published here is left ' +
+        'to modferry unpublish, unless it is forced.',
       [
         ['modferry purge golang.org/x/mod@v0.20.0', 'One version'],
         ['modferry purge --yes golang.org/x/mod', 'The whole module'],

@@ -1,6 +1,7 @@
 /** Checks across the keys of `routes`, `access`, `direct`, `webhooks` and `tls`. */
 import type { PatternFault } from './checks.ts';
 import type { PathFault } from './fault.ts';
+import { identityFaults } from './identity-checks.ts';
 import type { ParsedConfig } from './schema.ts';
 import { isTree, type Tree } from './yaml-layer.ts';
 
@@ -15,6 +16,9 @@ export function accessFaults(raw: Tree, parsed: ParsedConfig, patternFault: Patt
   ];
 }
 
+/** Of the routes behind those of the configuration. */
+const reservedNames: ReadonlySet<string> = new Set(['public', 'private', 'GOPRIVATE']);
+
 function routeFaults(raw: Tree, parsed: ParsedConfig, patternFault: PatternFault): PathFault[] {
   const faults: PathFault[] = [];
   const names = new Set<string>();
@@ -28,7 +32,10 @@ function routeFaults(raw: Tree, parsed: ParsedConfig, patternFault: PatternFault
       faults.push({ path: ['routes', index, 'match'], wrong, right });
     }
     const name = route.name ?? route.match[0]?.split(',')[0]?.trim() ?? '';
-    if (names.has(name)) {
+    if (reservedNames.has(name)) {
+      const wrong = `"${name}" would be its name, which is that of a built-in route`;
+      faults.push({ path: ['routes', index], wrong, right: 'set name, e.g. name: own' });
+    } else if (names.has(name)) {
       const wrong = `"${name}" is already the name of another route`;
       faults.push({ path: ['routes', index], wrong, right: 'give each route a name of its own' });
     }
@@ -133,31 +140,6 @@ function tlsFaults({ listen, tls }: ParsedConfig): PathFault[] {
   if (tls.client_auth !== 'none' && tls.client_ca === undefined) {
     const wrong = 'no authority for client certificates is named';
     faults.push({ path: ['tls', 'client_auth'], wrong, right: 'set tls.client_ca' });
-  }
-  return faults;
-}
-
-function identityFaults({ access }: ParsedConfig): PathFault[] {
-  const faults: PathFault[] = [];
-  const { ldap, oidc } = access;
-  if (ldap.url.length > 0 && ldap.user_base === undefined && ldap.user_dn === undefined) {
-    const wrong = 'LDAP is on, but nothing says where users are';
-    faults.push({ path: ['access', 'ldap'], wrong, right: 'set user_base or user_dn' });
-  }
-  if (ldap.user_dn !== undefined && !ldap.user_dn.includes('{user}')) {
-    const wrong = 'has no {user} in it';
-    faults.push({ path: ['access', 'ldap', 'user_dn'], wrong, right: 'write e.g. uid={user},ou=people,…' });
-  }
-  if ((oidc.issuer === undefined) !== (oidc.client_id === undefined)) {
-    const [present, missing] = oidc.issuer === undefined ? ['client_id', 'issuer'] : ['issuer', 'client_id'];
-    const wrong = `${present} stands without ${missing}`;
-    faults.push({ path: ['access', 'oidc', present ?? ''], wrong, right: `set ${missing} too` });
-  }
-  for (const [index, jwt] of access.jwt.entries()) {
-    if (jwt.issuer === undefined && jwt.preset === undefined) {
-      const right = 'set issuer, or preset';
-      faults.push({ path: ['access', 'jwt', index], wrong: 'no issuer is named', right });
-    }
   }
   return faults;
 }

@@ -79,7 +79,7 @@ function rate(whose: string, about: string) {
       }),
     })
     .prefault({})
-    .describe(`How often ${whose} may ask. Repeats of one request within a second count once.`);
+    .describe(`How often ${whose} may ask. The repeat of a request within a second does not count.`);
 }
 
 const ldap = z.strictObject({
@@ -134,6 +134,19 @@ const issuerUrl = (about: string) =>
     { kind: 'text', noun: 'an http(s) URL', right: 'write e.g. https://login.corp.example', about },
   );
 
+const claimValue = z.union([z.string().min(1), z.number(), z.boolean()]);
+/** One value, or several of which any may be there. */
+const wantedClaims = z.record(z.string().min(1), z.union([claimValue, z.array(claimValue).min(1)]));
+
+const groupName = (raw: string): Parsed<string> =>
+  raw.trim() === '' ? { wrong: 'is empty' } : { value: raw.trim() };
+
+/** `CLAIM=VALUE`. */
+const requiredClaim = (raw: string): Parsed<readonly [claim: string, value: string]> => {
+  const [, claim = '', value = ''] = /^([^=]+)=(.+)$/u.exec(raw.trim()) ?? [];
+  return claim === '' ? { wrong: 'is no claim with a value' } : { value: [claim.trim(), value.trim()] };
+};
+
 const oidc = z.strictObject({
   issuer: issuerUrl('Whose log-in page `modferry login` opens. Left out: no browser log-in.'),
   client_id: optionalText({
@@ -149,6 +162,19 @@ const oidc = z.strictObject({
   ),
   name_claim: text('Claim that becomes the user name.', 'write e.g. email', 'preferred_username'),
   groups_claim: text('Claim that becomes the groups.', 'write e.g. roles', 'groups'),
+  required_groups: withDefault(listOf(groupName), [], {
+    kind: 'list',
+    noun: 'a group',
+    right: 'write names of groups',
+    about: 'Only who is in one of these groups may log in. Empty: no group is asked for.',
+  }),
+  required_claims: withDefault(listOf(requiredClaim), [], {
+    kind: 'list',
+    noun: 'a claim with its value',
+    right: 'write e.g. hd=corp.example',
+    about:
+      'Only whose ID token has these claims may log in, e.g. `hd=corp.example`. Values as in `jwt` rules; of one claim with several values any is enough.',
+  }),
   session: duration({
     default: '12h',
     maxMs: 90 * day,
@@ -158,7 +184,7 @@ const oidc = z.strictObject({
 });
 
 const claimRule = z.strictObject({
-  claims: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  claims: wantedClaims,
   name: z.string().min(1).optional(),
   groups: z.array(z.string().min(1)).optional(),
   read: z.array(z.string().min(1)).optional(),
@@ -186,7 +212,7 @@ const jwtIssuer = z.strictObject({
     noun: 'a list of rules',
     right: 'write e.g. [{claims: {repository: acme/*}, groups: [ci]}]',
     about:
-      'The first rule whose claims all match says name, groups and scopes (`read`, `publish`, `admin`). Values are exact, or patterns as in GOPRIVATE. No rule matches: no identity.',
+      'The first rule whose claims all match says name, groups and scopes (`read`, `publish`, `admin`). Values are exact, or patterns as in GOPRIVATE. A list of values: any of them. No rule matches: no identity.',
   }),
   ca_file: file('PEM file with certificate authorities to trust for it besides the usual ones.'),
 });

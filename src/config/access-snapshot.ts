@@ -65,6 +65,7 @@ export function accessOf({ access }: ParsedConfig, secrets: Secrets) {
       nameClaim: oidc.name_claim,
       groupsClaim: oidc.groups_claim,
       sessionMs: oidc.session,
+      required: { groups: oidc.required_groups, claims: claimsOf(oidc.required_claims) },
       caFile: oidc.ca_file,
     },
     jwt: access.jwt.map((issuer) => ({
@@ -79,6 +80,12 @@ export function accessOf({ access }: ParsedConfig, secrets: Secrets) {
     })),
     certificates: access.certificates,
   };
+}
+
+/** Each claim with the values of which any is enough. */
+function claimsOf(pairs: readonly (readonly [claim: string, value: string])[]): Record<string, string[]> {
+  const byClaim = Map.groupBy(pairs, ([claim]) => claim);
+  return Object.fromEntries([...byClaim].map(([claim, each]) => [claim, each.map(([, value]) => value)]));
 }
 
 /** Undefined: no limit. */
@@ -124,6 +131,7 @@ export function directOf({ direct }: ParsedConfig, secrets: Secrets) {
     concurrency: direct.concurrency,
     fetchTimeoutMs: direct.fetch_timeout,
     maxRepositoryBytes: direct.max_repository,
+    maxMirrorsBytes: direct.max_size,
     insecure: direct.insecure.flatMap(splitPatterns),
     allowHosts: direct.allow_hosts,
     allowAddresses: direct.allow_addresses,

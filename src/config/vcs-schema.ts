@@ -141,14 +141,26 @@ export const directSchema = z.strictObject({
   }),
   machine_netrc: flag({
     default: true,
-    about: "Use this machine's `.netrc` where no entry of `credentials` matches.",
+    about: "Use this machine's `.netrc` for private modules where no entry of `credentials` matches.",
   }),
-  concurrency: integer({ default: 8, min: 1, max: 256, about: 'Programs at once.' }),
+  concurrency: integer({
+    default: 32,
+    min: 1,
+    max: 256,
+    about:
+      'Programs at once that talk to servers, four of them to one host. A quarter, eight at least, read mirrors.',
+  }),
   fetch_timeout: duration({ default: '10m', about: 'For fetching from one repository.' }),
   max_repository: size({
     default: '4GiB',
     minBytes: 1024 * 1024,
     about: 'Largest mirror of one repository on disk.',
+  }),
+  max_size: size({
+    default: '50GiB',
+    minBytes: 64 * 1024 * 1024,
+    about:
+      'All mirrors together on disk. Those not asked for the longest are removed, and fetched anew when they are.',
   }),
   insecure: patternList('Modules whose hosts may be asked without TLS, as GOINSECURE.'),
   allow_hosts: withDefault(listOf(word), [], {

@@ -28,6 +28,12 @@ export function noteConnection(socket: Socket, isUnixSocket: boolean): boolean {
   return true;
 }
 
+/** Its client certificate counts no more: the authorities changed since it was looked at. */
+export function forgetCertificate(socket: Socket): void {
+  const known = connections.get(socket);
+  if (known !== undefined) connections.set(socket, { ...known, certificate: undefined });
+}
+
 /** Cheap enough for each request: what belongs to the connection is read once. */
 export function askerOf(request: IncomingMessage): Asker {
   const { socket, rawHeaders } = request;

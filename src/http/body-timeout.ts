@@ -3,6 +3,7 @@
  * (ruling 28): so Node's is off, and this one stands in for it. Headers keep Node's limit.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Clock } from '../lib/clock.ts';
 import { answerClientError } from './client-error.ts';
 
@@ -15,7 +16,10 @@ export function exemptFromBodyTimeout(request: IncomingMessage): void {
   exempt.add(request);
 }
 
-/** Ends the request when its body is not whole after `timeoutMs` (0: never), unless it is exempt by then. */
+/**
+ * Ends the request when its body is not whole after `timeoutMs` (0: never), unless it is exempt by then. To be called
+ * when the request comes: one that was destroyed has no socket any more, whatever its type says.
+ */
 export function watchBody(
   request: IncomingMessage,
   response: ServerResponse,
@@ -25,9 +29,9 @@ export function watchBody(
   if (timeoutMs === 0) return;
   // Nobody reads their body, and there seldom is one: `endUnread` looks at it after the answer.
   if (request.method === 'GET' || request.method === 'HEAD') return;
+  const { socket } = request;
   const timer = clock.setTimeout(() => {
     if (request.complete || exempt.has(request)) return;
-    const { socket } = request;
     if (response.headersSent) socket.destroy();
     else {
       answerClientError(lateError(), socket);
@@ -36,15 +40,20 @@ export function watchBody(
     }
   }, timeoutMs);
   response.once('close', () => {
-    if (request.complete || request.socket.destroyed) timer.cancel();
+    if (request.complete || socket.destroyed) timer.cancel();
   });
 }
 
-/** Ends the connection when the rest of a body that nobody reads is not whole `timeoutMs` after the answer. */
-export function endUnread(request: IncomingMessage, timeoutMs: number, clock: Clock): void {
-  if (request.complete || timeoutMs === 0) return;
-  const timer = clock.setTimeout(() => request.socket.destroy(), timeoutMs);
-  request.socket.once('close', () => timer.cancel());
+/**
+ * Ends the connection when the rest of a body that nobody reads is not whole `timeoutMs` after the answer. `socket` is
+ * what the request came with.
+ */
+export function endUnread(request: IncomingMessage, socket: Socket, timeoutMs: number, clock: Clock): void {
+  if (request.complete || timeoutMs === 0 || socket.destroyed) return;
+  const timer = clock.setTimeout(() => {
+    if (!request.complete) socket.destroy();
+  }, timeoutMs);
+  socket.once('close', () => timer.cancel());
   request.once('end', () => timer.cancel());
 }
 

@@ -1,4 +1,5 @@
 /** What a connection gets that sent no request: a plain answer where that is possible, else its end. */
+import { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { errnoOf } from '../lib/errors.ts';
@@ -14,12 +15,19 @@ export function answerClientError(error: Error, socket: Duplex): void {
     return;
   }
   // In the middle of a handshake an answer would wait for its end, perhaps for ever.
-  if (!socket.writable || !/^(?:HPE_|ERR_HTTP_)/.test(code)) {
+  if (!socket.writable || isAnswering(socket) || !/^(?:HPE_|ERR_HTTP_)/.test(code)) {
     socket.destroy();
     return;
   }
   const [status, text] = statusOf(code);
   socket.end(answer(status, text));
+}
+
+/** An answer has begun: another one would be taken for a part of it, or for that to the next request. */
+function isAnswering(socket: Duplex): boolean {
+  // As Node's own listener, which has no public way either.
+  const message: unknown = Reflect.get(socket, '_httpMessage');
+  return message instanceof ServerResponse && message.headersSent;
 }
 
 function statusOf(code: string): readonly [string, string] {

@@ -1,6 +1,6 @@
 /** The gate in front of real requests: nothing gets past it, ready answers included. */
 import { request as ask, createServer, type IncomingHttpHeaders } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Access, Decision, DenialCode, Identity } from '../access/types.ts';
 import { anonymous } from '../access/types.ts';
@@ -105,6 +105,7 @@ async function serve({ gate, audited }: TestGate, endpoints: readonly Endpoint[]
     });
   return {
     get,
+    port,
     audited,
     asked: () => asked,
     logged: async () => {
@@ -115,7 +116,11 @@ async function serve({ gate, audited }: TestGate, endpoints: readonly Endpoint[]
 }
 
 /** `Basic alice` is Alice, who may everything; everybody else is refused. */
-function onlyAlice(code: DenialCode = 'unauthenticated', retryAfterMs?: number): Partial<Access> {
+function onlyAlice(
+  code: DenialCode = 'unauthenticated',
+  retryAfterMs?: number,
+  isByRules = true,
+): Partial<Access> {
   const decide = (authorization: string | undefined): Decision =>
     authorization === 'Basic alice'
       ? { allowed: true, identity: alice, address: '10.1.2.3' }
@@ -127,11 +132,16 @@ function onlyAlice(code: DenialCode = 'unauthenticated', retryAfterMs?: number):
           identity: anonymous,
           address: '10.9.9.9',
           rule: 'route corp: read',
+          isByRules,
         };
   return {
     decideNow: (asker) => decide(asker.authorization),
     decide: async (asker) => decide(asker.authorization),
     identify: async (asker) => decide(asker.authorization),
+    admitAddress: () =>
+      code === 'unauthenticated'
+        ? { allowed: true, identity: anonymous, address: '10.9.9.9' }
+        : decide(undefined),
     isOpen: () => false,
   };
 }
@@ -185,9 +195,72 @@ describe('the gate', () => {
   });
 
   it('says 404 for a private name that nobody could bring, instead of asking to log in', async () => {
-    const { get, asked } = await serve(testGate(onlyAlice(), false));
+    const { get, asked, audited } = await serve(testGate(onlyAlice(), false));
     expect(await get(mod)).toMatchObject({ status: 404, text: expect.stringContaining('no private source') });
     expect(asked()).toBe(0);
+    expect(audited).toMatchObject([
+      { action: 'denied', module: 'corp.example/m', reason: 'route corp: read', result: 'refused' },
+    ]);
+  });
+
+  it.each<[DenialCode, number]>([
+    ['unauthenticated', 401],
+    ['forbidden', 403],
+  ])('says the same as everywhere where it is no rule that denies: %s', async (code, status) => {
+    const { get, audited } = await serve(testGate(onlyAlice(code, undefined, false), false));
+    expect(await get(mod)).toMatchObject({ status });
+    expect(audited).toMatchObject([{ action: 'denied', data: { code } }]);
+  });
+
+  it('decides once for a request that a ready answer was looked for', async () => {
+    const asked: unknown[] = [];
+    const access = onlyAlice();
+    const { get } = await serve(
+      testGate({
+        ...access,
+        decideNow: (asker, wanted) => {
+          asked.push(wanted);
+          return access.decideNow?.(asker, wanted);
+        },
+      }),
+    );
+    await get(mod, asAlice);
+    asked.length = 0;
+    expect(await get(mod)).toMatchObject({ status: 401 });
+    expect(asked).toHaveLength(1);
+  });
+
+  it.each<[string, string]>([
+    ['PUT', '/corp.example/m/@v/v1.0.0.zip'],
+    ['POST', '/-/v1/tokens'],
+    ['POST', '/-/v1/hook'],
+  ])('tells a client that is sending still why it may not: %s %s', async (method, path) => {
+    const hook: Endpoint = {
+      method: 'POST',
+      name: 'hook',
+      may: 'own',
+      answer: () => ({ status: 202, body: {} }),
+    };
+    const tokens: Endpoint = { ...hook, name: 'tokens', may: 'admin' };
+    const { port } = await serve(testGate(onlyAlice('forbidden')), [hook, tokens]);
+    const socket = connect(port, '127.0.0.1');
+    const sizeBytes = 8 * 1024 * 1024;
+    let got = '';
+    const ended = new Promise<string>((resolve) => {
+      socket.on('data', (chunk: Buffer) => {
+        got += chunk.toString();
+      });
+      socket.on('error', (error) => resolve(`${error.message} ${got}`));
+      socket.on('close', () => resolve(got));
+    });
+    socket.write(`${method} ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${sizeBytes}\r\n\r\n`);
+    // Half of it before the answer can be there, half of it afterwards.
+    socket.write(Buffer.alloc(sizeBytes / 2));
+    await expect.poll(() => got).toContain('log in first');
+    socket.write(Buffer.alloc(sizeBytes / 2));
+    expect(await ended).toMatch(
+      /^HTTP\/1\.1 403 .*\r\n[^]*connection: close\r\n[^]*\r\n\r\nlog in first\n$/i,
+    );
   });
 
   it('stands before pages and the checksum database, but not before the health of the process', async () => {
@@ -252,6 +325,19 @@ describe('the API', () => {
       text: '{"rest":"a1"}\n',
     });
     expect(await get('/-/v1/hook', { method: 'POST' })).toMatchObject({ status: 202 });
+  });
+
+  it('judges where from and how often also what proves by itself who asks', async () => {
+    const hook = ['/-/v1/hook', { method: 'POST', headers: { authorization: 'Basic alice' } }] as const;
+    const told = await serve(testGate(onlyAlice('unauthenticated')), endpoints);
+    // The address is the one that trusted proxies tell.
+    expect(await told.get(...hook)).toMatchObject({ status: 202, text: '10.9.9.9' });
+    expect(told.audited).toEqual([]);
+    const denied = await serve(testGate(onlyAlice('forbidden')), endpoints);
+    expect(await denied.get(...hook)).toMatchObject({ status: 403 });
+    expect(denied.audited).toMatchObject([{ action: 'denied', from: '10.9.9.9' }]);
+    const limited = await serve(testGate(onlyAlice('limited', 2_500)), endpoints);
+    expect(await limited.get(...hook)).toMatchObject({ status: 429, headers: { 'retry-after': '3' } });
   });
 
   it('refuses what it does not know, wrong methods, and bodies over 1 MiB', async () => {

@@ -3,20 +3,17 @@
  * the audit.
  */
 import type { IncomingMessage } from 'node:http';
-import {
-  type Access,
-  type Asker,
-  anonymous,
-  type Decision,
-  type Identity,
-  type Wanted,
-} from '../access/types.ts';
+import { type Access, type Asker, type Decision, type Identity, type Wanted } from '../access/types.ts';
 import type { Audit } from '../audit/types.ts';
+import type { Clock } from '../lib/clock.ts';
 import type { Exchange } from './exchange.ts';
+import { headerOf } from './hop.ts';
+import { endLingering } from './linger.ts';
 
 export interface GateDeps {
   readonly access: Access;
   readonly audit: Audit;
+  readonly clock: Clock;
   askerOf(request: IncomingMessage): Asker;
   /** False: nobody could bring a module of this path, so who is refused is told so (404) instead of to log in. */
   hasSources(path: string): boolean;
@@ -30,6 +27,8 @@ export interface Admitted {
 
 export class Gate {
   readonly #deps: GateDeps;
+  /** What was decided at once and goes the long way: the request is counted, and not to be counted again. */
+  readonly #refused = new WeakMap<IncomingMessage, Denied>();
 
   constructor(deps: GateDeps) {
     this.#deps = deps;
@@ -44,12 +43,22 @@ export class Gate {
   now(request: IncomingMessage, path: string | undefined): Identity | undefined {
     const wanted = { right: 'read', path, request: questionOf(request) } as const;
     const decision = this.#deps.access.decideNow(this.#deps.askerOf(request), wanted);
+    if (decision?.allowed === false) this.#refused.set(request, decision);
     return decision?.allowed === true ? decision.identity : undefined;
   }
 
-  /** For what proves by itself who asks: only where from is told. */
-  unjudged(exchange: Exchange): Admitted {
-    return { identity: anonymous, address: this.#deps.askerOf(exchange.request).address };
+  /**
+   * For what proves by itself who asks: only where it comes from and how often is judged. Undefined: refused, and
+   * answered. Never rejects.
+   */
+  async unjudged(exchange: Exchange): Promise<Admitted | undefined> {
+    const { access } = this.#deps;
+    const { request } = exchange;
+    const decision = access.admitAddress(this.#deps.askerOf(request), questionOf(request));
+    if (decision.allowed) return { identity: decision.identity, address: decision.address };
+    this.#note(exchange, decision, undefined);
+    await this.#refuse(exchange, decision);
+    return undefined;
   }
 
   /** Who it is, whatever they may do. Undefined: nobody known, and answered. Rejects with the signal's reason. */
@@ -60,13 +69,13 @@ export class Gate {
     exchange.isGuarded = true;
     if (decision.allowed) return { identity: decision.identity, address: decision.address };
     this.#note(exchange, decision, undefined);
-    refuse(exchange, decision);
+    await this.#refuse(exchange, decision);
     return undefined;
   }
 
   /**
-   * Undefined: refused, and answered. `unserved` instead where the asker may not, and there is nobody who could have
-   * it. Rejects with the signal's reason.
+   * Undefined: refused, and answered. `unserved` instead where rules say no, and there is nobody who could have it.
+   * Rejects with the signal's reason.
    */
   async admit(
     exchange: Exchange,
@@ -76,22 +85,42 @@ export class Gate {
     const { access } = this.#deps;
     const asker = this.#deps.askerOf(exchange.request);
     const asked = { ...wanted, request: questionOf(exchange.request) };
-    const decision = access.decideNow(asker, asked) ?? (await access.decide(asker, asked, signal));
+    const decision =
+      this.#refused.get(exchange.request) ??
+      access.decideNow(asker, asked) ??
+      (await access.decide(asker, asked, signal));
     exchange.by = nameOf(decision.identity);
     exchange.isGuarded = !access.isOpen(wanted.path);
     if (decision.allowed) return { identity: decision.identity, address: decision.address };
-    const isLoginWanted = decision.code === 'unauthenticated' || decision.code === 'forbidden';
-    if (
-      wanted.right === 'read' &&
-      wanted.path !== undefined &&
-      isLoginWanted &&
-      !this.#deps.hasSources(wanted.path)
-    ) {
-      return 'unserved';
-    }
     this.#note(exchange, decision, wanted);
-    refuse(exchange, decision);
+    // Wrong credentials and addresses are told as everywhere: they are no matter of this module.
+    const isLoginWanted = decision.code === 'unauthenticated' || decision.code === 'forbidden';
+    const mayBeUnserved = wanted.right === 'read' && isLoginWanted && decision.isByRules === true;
+    if (mayBeUnserved && wanted.path !== undefined && !this.#deps.hasSources(wanted.path)) return 'unserved';
+    await this.#refuse(exchange, decision);
     return undefined;
+  }
+
+  /** The client may be sending still, and would then see a broken connection in place of the answer. */
+  async #refuse(exchange: Exchange, decision: Denied): Promise<void> {
+    const { request, response } = exchange;
+    const status = statusOf[decision.code];
+    const text = decision.text.endsWith('\n') ? decision.text : `${decision.text}\n`;
+    if (!isSending(request)) {
+      exchange.text(status, text, headersOf(decision));
+      return;
+    }
+    const body = Buffer.from(text);
+    response.writeHead(status, {
+      'content-type': 'text/plain; charset=utf-8',
+      'content-length': body.length,
+      'x-content-type-options': 'nosniff',
+      'x-request-id': exchange.id,
+      ...headersOf(decision),
+      connection: 'close',
+    });
+    exchange.log(status, body.length, 'none', false);
+    await endLingering(request, response, body, this.#deps.clock);
   }
 
   /** `wanted` undefined: only who it is was asked for. */
@@ -128,11 +157,16 @@ const statusOf = {
   unavailable: 503,
 } as const;
 
-function refuse(exchange: Exchange, decision: Denied): void {
-  const { code, text, retryAfterMs } = decision;
+function headersOf({ code, retryAfterMs }: Denied): Record<string, string> {
   const headers: Record<string, string> = { 'cache-control': 'no-store' };
   if (code === 'unauthenticated') headers['www-authenticate'] = 'Basic realm="modferry", charset="UTF-8"';
   if (retryAfterMs !== undefined)
     headers['retry-after'] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)));
-  exchange.text(statusOf[code], text.endsWith('\n') ? text : `${text}\n`, headers);
+  return headers;
+}
+
+/** A client that waits for 100 sends nothing that would have to be read away. */
+function isSending(request: IncomingMessage): boolean {
+  if (request.method === 'GET' || request.method === 'HEAD' || request.complete) return false;
+  return headerOf(request, 'expect')?.toLowerCase() !== '100-continue';
 }

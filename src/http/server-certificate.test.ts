@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { type Certificate, type TestAuthority, testAuthority } from '../../test/kit/tls.ts';
+import type { Asker } from '../access/types.ts';
 import { get, startServer, tlsTarget } from './test-tls.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'modferry-cert-'));
@@ -180,6 +181,35 @@ describe('the certificate of a server', () => {
     const { listening, clock } = await startServer(tlsTarget(pair(first)));
     await listening.drain();
     expect(clock.timers).toBe(0);
+  });
+
+  it('ends kept connections of clients when their authority changed', async () => {
+    const other = await testAuthority(folder, 'next');
+    const clientCaFile = join(mkdtempSync(join(folder, 'ca-')), 'clients.pem');
+    copyFileSync(authority.certFile, clientCaFile);
+    const files = pair(first);
+    const { listening } = await startServer(tlsTarget(files, { clientAuth: 'optional', clientCaFile }));
+    const [url = ''] = listening.urls;
+    const { cert, key } = second ?? other;
+    const agent = new Agent({ keepAlive: true, maxSockets: 1, ca: authority.cert, cert, key });
+    onTestFinished(() => agent.destroy());
+    const seen = async () => {
+      const { text } = await get(url, { agent });
+      const port = Object.values(agent.freeSockets)[0]?.[0]?.localPort;
+      return { port, name: (JSON.parse(text) as Asker).certificate?.commonName };
+    };
+    const before = await seen();
+    expect(before.name).toBe('second');
+    // Another certificate of the server alone ends nothing.
+    files.put(second);
+    await listening.reloadCertificates();
+    expect(await seen()).toEqual(before);
+    copyFileSync(other.certFile, clientCaFile);
+    await listening.reloadCertificates();
+    await expect.poll(() => Object.keys(agent.freeSockets)).toEqual([]);
+    const after = await seen();
+    expect(after.name).toBeUndefined();
+    expect(after.port).not.toBe(before.port);
   });
 
   it('lets in clients of the new authority, and those of the old one no more', async () => {

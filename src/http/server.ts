@@ -4,10 +4,10 @@
  */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { errnoOf } from '../lib/errors.ts';
-import { noteConnection } from './asker.ts';
+import { forgetCertificate, noteConnection } from './asker.ts';
 import { endUnread, watchBody } from './body-timeout.ts';
 import { answerClientError } from './client-error.ts';
 import { addressesOf, type ListenTarget, listenError, type TlsSettings } from './listen-target.ts';
@@ -83,6 +83,8 @@ class Sockets implements Listening {
   readonly #open = new Set<{ destroy(): unknown }>();
   /** By settings: several addresses share one. */
   readonly #certificates = new Map<string, ServerCertificate>();
+  /** Connections of clients whose certificate other authorities signed than those of now. */
+  readonly #outdated = new WeakSet<object>();
   #isDraining = false;
 
   constructor(limits: ServerLimits, handler: RequestListener, deps: ListenDeps) {
@@ -203,8 +205,28 @@ class Sockets implements Listening {
       },
       this.#counting,
     );
-    certificate.onChange((context) => server.setSecureContext(context));
+    const clients = new Set<Socket>();
+    server.on('secureConnection', (connection) => {
+      clients.add(connection);
+      connection.once('close', () => clients.delete(connection));
+    });
+    let authorities = String(certificate.context.ca);
+    certificate.onChange((context) => {
+      server.setSecureContext(context);
+      if (String(context.ca) === authorities) return;
+      authorities = String(context.ca);
+      this.#retire(clients, server);
+    });
     return server;
+  }
+
+  /** What is under way goes on without its certificate, and what is idle ends: TLS looks at certificates only once. */
+  #retire(clients: ReadonlySet<Socket>, server: TlsServer): void {
+    for (const client of clients) {
+      forgetCertificate(client);
+      this.#outdated.add(client);
+    }
+    server.closeIdleConnections();
   }
 
   async #certificateFor(tls: TlsSettings): Promise<ServerCertificate> {
@@ -231,12 +253,15 @@ class Sockets implements Listening {
   }
 
   readonly #counting: RequestListener = (request, response) => {
+    // A request that is destroyed loses it.
+    const { socket } = request;
     watchBody(request, response, this.#limits.requestTimeoutMs, this.#deps.clock);
     // While draining each connection ends with the answer under way.
-    if (this.#isDraining) response.shouldKeepAlive = false;
+    if (this.#isDraining || this.#outdated.has(socket)) response.shouldKeepAlive = false;
     else {
       response.once('finish', () => {
-        endUnread(request, this.#limits.requestTimeoutMs, this.#deps.clock);
+        endUnread(request, socket, this.#limits.requestTimeoutMs, this.#deps.clock);
+        if (this.#outdated.has(socket)) setImmediate(() => socket.destroySoon());
         // A connection that was busy when the drain began is idle from here on.
         if (this.#isDraining)
           setImmediate(() => this.#servers.forEach((each) => each.closeIdleConnections()));

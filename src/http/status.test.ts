@@ -59,6 +59,19 @@ describe('answerFor', () => {
     expect(text).not.toContain('\u001b');
   });
 
+  it('shortens what happened only where there is no room for all of it', () => {
+    const cause = `the page of a module ${'with a long name '.repeat(8)}has no repository`;
+    const two = [outcome('direct', 'refused', cause), outcome('published', 'absent', 'not published here')];
+    const { text } = answerFor(new SourcesFailure('failed', 'x: no source could answer', two), 30);
+    expect(text.split('\n')[1]).toBe(`direct: ${cause} (12 ms)`);
+
+    const many = Array.from({ length: 5 }, (_, index) => outcome(`mirror-${index}`, 'refused', cause));
+    const crowded = answerFor(new SourcesFailure('failed', 'x: no source could answer', many), 30).text;
+    expect(crowded.split('\n').slice(1, 5)).toEqual(
+      many.slice(0, 4).map(({ source }) => expect.stringMatching(new RegExp(`^${source}: .*… \\(12 ms\\)$`))),
+    );
+  });
+
   it('lets clients keep an agreed absence for its time, and nothing else', () => {
     const agreed = new SourcesFailure('absent', 'x', [outcome('one', 'absent', 'not found')]);
     const partial = new SourcesFailure('absent', 'x', agreed.outcomes, { partial: true });

@@ -51,6 +51,8 @@ const slowlyMended: ReadonlySet<FailureKind> = new Set(['disk_full', 'unproven']
 
 const maxLines = 8;
 const maxTextBytes = 650;
+const maxLineLength = 300;
+/** Of one source's line, where there is no room for all of them as they are. */
 const maxOutcomeLength = 120;
 
 /** Never throws. */
@@ -99,7 +101,13 @@ function sourcesAnswer(failure: SourcesFailure, negativeMaxAgeS: number): ErrorA
 }
 
 function textOf(failure: SourcesFailure): string {
-  const lines = [line(failure.message), ...failure.outcomes.map(outcomeLine)];
+  const linesOf = (max: number): string[] => [
+    line(failure.message),
+    ...failure.outcomes.map((outcome) => outcomeLine(outcome, max)),
+  ];
+  const whole = linesOf(maxLineLength);
+  if (whole.length <= maxLines && Buffer.byteLength(whole.join('')) <= maxTextBytes) return whole.join('');
+  const lines = linesOf(maxOutcomeLength);
   const shown = lines.length > maxLines ? [...lines.slice(0, maxLines - 1), 'and more sources\n'] : lines;
   let text = '';
   for (const each of shown) {
@@ -110,18 +118,15 @@ function textOf(failure: SourcesFailure): string {
 }
 
 /** One line for one source: its name, what happened, how long it took. */
-function outcomeLine(outcome: SourceOutcome): string {
+function outcomeLine(outcome: SourceOutcome, max: number): string {
   const took =
     outcome.tookMs < 1000 ? `${Math.round(outcome.tookMs)} ms` : `${(outcome.tookMs / 1000).toFixed(1)} s`;
   // Only what happened is shortened: the name and the time are what an operator compares.
-  const room = Math.max(
-    20,
-    maxOutcomeLength - outcome.source.length - took.length - ': '.length - ' ()'.length,
-  );
+  const room = Math.max(20, max - outcome.source.length - took.length - ': '.length - ' ()'.length);
   return line(`${outcome.source}: ${messageOf(new Error(outcome.message), room)} (${took})`);
 }
 
-function line(text: string, max = 300): string {
+function line(text: string, max = maxLineLength): string {
   // The client shows only printable text, and stops at the first empty line.
   return `${messageOf(new Error(text), max).replaceAll(/[^\P{C}\t]/gu, '?')}\n`;
 }

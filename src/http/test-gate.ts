@@ -2,6 +2,7 @@
 import type { Access, Decision } from '../access/types.ts';
 import { anonymous } from '../access/types.ts';
 import type { AuditEntry } from '../audit/types.ts';
+import { systemClock } from '../lib/clock.ts';
 import { Gate } from './gate.ts';
 
 export interface TestGate {
@@ -19,9 +20,11 @@ export function testGate(access: Partial<Access> = {}, hasSources = true): TestG
       decide: async () => allowed,
       identify: async () => allowed,
       isOpen: () => true,
+      admitAddress: () => allowed,
       ...access,
     },
     audit: { note: (entry) => audited.push(entry) },
+    clock: systemClock,
     askerOf: (request) => ({
       authorization: request.headers.authorization,
       address: request.socket.remoteAddress ?? '',

@@ -181,6 +181,7 @@ const statusOf: Readonly<Record<PublishErrorCode, number>> = {
   absent: 404,
   slow: 408,
   disk_full: 503,
+  busy: 503,
 };
 
 /** Trouble that passes: the same upload may be sent again. Seconds. */

@@ -1,6 +1,7 @@
 /** What a fill needs before it may ask a source: a place among the fetches, and the claim between processes. */
-import type { ArtifactKey } from '../gomod/types.ts';
+import type { ArtifactKey, ModulePath } from '../gomod/types.ts';
 import type { Clock } from '../lib/clock.ts';
+import { HostPlaces } from '../lib/host-places.ts';
 import { Semaphore } from '../lib/semaphore.ts';
 import type { Store } from '../store/store.ts';
 import { type IngestOptions, SourcesFailure } from './types.ts';
@@ -8,37 +9,48 @@ import { type IngestOptions, SourcesFailure } from './types.ts';
 export interface AdmissionDeps {
   readonly clock: Clock;
   readonly store: Store;
+  readonly isPrivate: (path: ModulePath) => boolean;
   options(): IngestOptions;
 }
 
 export class Admission {
   readonly #deps: AdmissionDeps;
   readonly #slots: Semaphore;
+  /** Repositories may be silent for minutes: their modules must not take the places of all others. */
+  readonly #private: HostPlaces;
 
   constructor(deps: AdmissionDeps) {
     this.#deps = deps;
     const { concurrency } = deps.options();
     this.#slots = new Semaphore(concurrency, concurrency * 4);
+    this.#private = new HostPlaces({
+      inAll: Math.max(1, Math.floor(concurrency / 2)),
+      perHost: Math.max(1, Math.floor(concurrency / 4)),
+      // A quarter for one host: as many as may wait for a public one.
+      maxQueued: concurrency * 16,
+    });
   }
 
   /** Fills that wait for a place. */
   get waiting(): number {
-    return this.#slots.queued;
+    return this.#slots.queued + this.#private.queued;
   }
 
   /**
    * Resolves to the place's release. Rejects with SourcesFailure `overload` when too many wait, or the signal's
-   * reason. `isBackground`: look-ahead bounds itself; in this queue a client that joins its fill would wait behind
+   * reason. Private modules have half of the places, those of one host a quarter. `isBackground`: look-ahead bounds itself; in this queue a client that joins its fill would wait behind
    * all other clients.
    */
-  async slot(signal: AbortSignal, isBackground: boolean): Promise<() => void> {
+  async slot(path: ModulePath, signal: AbortSignal, isBackground: boolean): Promise<() => void> {
     if (isBackground) return () => {};
     const patience = new AbortController();
     const timer = this.#deps.clock.setTimeout(() => patience.abort(), this.#deps.options().lastHopeMs);
     let release: (() => void) | undefined;
     try {
       const either = AbortSignal.any([signal, patience.signal]);
-      release = await this.#slots.acquire(either);
+      release = await (this.#deps.isPrivate(path)
+        ? this.#privateSlot(path, either)
+        : this.#slots.acquire(either));
     } catch (error) {
       if (!patience.signal.aborted || signal.aborted) throw error;
     } finally {
@@ -48,6 +60,23 @@ export class Admission {
       throw new SourcesFailure('overload', 'too many fetches are waiting; ask again in a few seconds');
     }
     return release;
+  }
+
+  async #privateSlot(path: ModulePath, signal: AbortSignal): Promise<(() => void) | undefined> {
+    const releaseOwn = await this.#private.acquire(path.split('/', 1)[0] ?? '', signal);
+    if (releaseOwn === undefined) return undefined;
+    let release: (() => void) | undefined;
+    try {
+      release = await this.#slots.acquire(signal);
+    } finally {
+      if (release === undefined) releaseOwn();
+    }
+    if (release === undefined) return undefined;
+    const releaseCommon = release;
+    return () => {
+      releaseCommon();
+      releaseOwn();
+    };
   }
 
   /** Resolves to the claim's release, or `stored` when another process finished the fill. */

@@ -156,7 +156,7 @@ export class Ingest {
   async passThrough(key: ArtifactKey, asker: Asker): Promise<PassThrough> {
     const options = this.#deps.options();
     const { limits, tailBytes } = options;
-    const release = await this.#admission.slot(asker.signal, asker.background === true);
+    const release = await this.#admission.slot(key.path, asker.signal, asker.background === true);
     const { clock, events } = this.#deps;
     const startedAtMs = clock.monotonic();
     const walk = this.#openWalk(key, asker.signal, asker);
@@ -233,7 +233,7 @@ export class Ingest {
     let release: (() => void) | undefined;
     let releaseClaim: (() => Promise<void>) | undefined;
     try {
-      release = await this.#admission.slot(signal, asker.background === true);
+      release = await this.#admission.slot(key.path, signal, asker.background === true);
       const claim = await this.#admission.claim(key, signal);
       if (claim === 'stored') return 'stored';
       releaseClaim = claim;
@@ -290,7 +290,7 @@ export class Ingest {
       shareInMemoryBytes: this.#deps.shareInMemoryBytes,
       openWalk: (signal, without) => this.#openWalk(key, signal, { ...asker, deadlineAtMs }, without),
       claim: async (signal) => {
-        release = await this.#admission.slot(signal, asker.background === true);
+        release = await this.#admission.slot(key.path, signal, asker.background === true);
         const claim = await this.#admission.claim(key, signal);
         if (claim === 'stored') return 'stored';
         releaseClaim = claim;

@@ -3,6 +3,7 @@ import {
   existsSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -83,5 +84,34 @@ describe('JsonLinesReader', () => {
     const file = newFile();
     writeFileSync(file, `one\n${'x'.repeat(2 * 1024 * 1024)}\ntwo\n`);
     expect(await linesOf(new JsonLinesReader(file, 1))).toEqual(['one', 'two']);
+  });
+
+  it('misses nothing when files are moved on while it reads', async () => {
+    const file = newFile();
+    for (const number of [3, 2, 1, 0]) writeFileSync(numberedFile(file, number), `old ${number}\n`);
+    const lines: string[] = [];
+    const reader = new JsonLinesReader(file, 3);
+    await reader.read((line) => {
+      lines.push(line);
+      if (lines.length > 1) return;
+      for (const number of [3, 2, 1]) renameSync(numberedFile(file, number - 1), numberedFile(file, number));
+      writeFileSync(file, 'new\n');
+    });
+    expect([...new Set(lines)]).toEqual(['old 3', 'old 2', 'old 1', 'old 0', 'new']);
+    expect(await linesOf(reader)).toEqual([]);
+  });
+
+  it('gives what was appended to a file after it was moved on', async () => {
+    const file = newFile();
+    writeFileSync(file, 'one\n');
+    const reader = new JsonLinesReader(file, 3);
+    expect(await linesOf(reader)).toEqual(['one']);
+    renameSync(file, numberedFile(file, 1));
+    writeFileSync(file, 'three\n');
+    expect(await linesOf(reader)).toEqual(['three']);
+    // By a process that had opened it before.
+    appendFileSync(numberedFile(file, 1), 'two\n');
+    expect(await linesOf(reader)).toEqual(['two']);
+    expect(await linesOf(reader)).toEqual([]);
   });
 });

@@ -20,6 +20,10 @@ export interface JsonLinesOptions {
   readonly mode?: number | undefined;
 }
 
+/** Turn-overs in one `read`; more are for the next one. */
+const maxTries = 10;
+/** Files that a reader looks at again after it has read them: the current one and the one before. */
+const reachBack = 2;
 /** What is longer is no line of ours. */
 const maxLineBytes = 256 * 1024;
 
@@ -112,8 +116,8 @@ async function endsLine(handle: FileHandle, size: number): Promise<boolean> {
 export class JsonLinesReader {
   readonly #file: string;
   readonly #keep: number;
-  /** The file that was read last, as it may be found under another name later, and how far. */
-  #at: { readonly ino: number; readonly offset: number } | undefined;
+  /** How far the files that were read last were read, by their inode: they are found under other names later. */
+  readonly #offsets = new Map<number, number>();
 
   /** `keep` as in JsonLinesOptions: how many older files the first `read` gives, oldest first. */
   constructor(file: string, keep: number) {
@@ -132,26 +136,42 @@ export class JsonLinesReader {
    * never none.
    */
   async read(onLine: (line: string) => void): Promise<void> {
+    // A turn-over after the files were listed: what is not read yet has other names now.
+    for (let tries = 0; tries < maxTries && !(await this.#readListed(onLine)); tries += 1);
+  }
+
+  /** False: a file was no longer where it was; those before it were read. */
+  async #readListed(onLine: (line: string) => void): Promise<boolean> {
     for (const { path, ino } of await this.#unread()) {
-      const from = this.#at?.ino === ino ? this.#at.offset : 0;
       const handle = await openIfThere(path);
-      if (handle === undefined) continue;
+      if (handle === undefined) return false;
       try {
         const facts = await handle.stat();
-        // Another file has taken the name meanwhile: it is read from its beginning, now or at the next `read`.
-        const start = facts.ino === ino && facts.size >= from ? from : 0;
-        const offset = start + (await readLines(handle, start, onLine));
-        this.#at = { ino: facts.ino, offset };
+        if (facts.ino !== ino) return false;
+        const known = this.#offsets.get(ino) ?? 0;
+        const start = facts.size >= known ? known : 0;
+        this.#remember(ino, start + (await readLines(handle, start, onLine)));
       } finally {
         await handle.close();
       }
     }
+    return true;
   }
 
-  /** Oldest first; what lies before the file that was read last has been read. */
+  #remember(ino: number, offset: number): void {
+    this.#offsets.delete(ino);
+    this.#offsets.set(ino, offset);
+    for (const oldest of this.#offsets.keys()) {
+      if (this.#offsets.size <= reachBack) break;
+      this.#offsets.delete(oldest);
+    }
+  }
+
+  /** Oldest first. The last files that were read are among them: who opened one before it was moved still appends to it. */
   async #unread(): Promise<{ readonly path: string; readonly ino: number }[]> {
     const found: { path: string; ino: number }[] = [];
-    for (let number = 0; number <= this.#keep; number += 1) {
+    let known = 0;
+    for (let number = 0; number <= this.#keep && known < reachBack; number += 1) {
       const path = numberedFile(this.#file, number);
       const facts = await stat(path).catch((error: unknown) => {
         if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined;
@@ -159,7 +179,12 @@ export class JsonLinesReader {
       });
       if (facts === undefined || !facts.isFile()) continue;
       found.unshift({ path, ino: facts.ino });
-      if (facts.ino === this.#at?.ino) break;
+      if (this.#offsets.has(facts.ino)) known += 1;
+      // What lies before a file that was read first, at the beginning or after a gap, has been read.
+      else if (known > 0) {
+        found.shift();
+        break;
+      }
     }
     return found;
   }

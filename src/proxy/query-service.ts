@@ -4,9 +4,10 @@
  */
 import { checkInfo, parseInfo } from '../gomod/info-file.ts';
 import { escapePath } from '../gomod/module-path.ts';
-import type { ModulePath, VersionQuery } from '../gomod/types.ts';
+import type { ModulePath, Version, VersionQuery } from '../gomod/types.ts';
 import { escapeVersion } from '../gomod/version.ts';
 import { failureOf } from '../ingest/source-failure.ts';
+import { SourcesFailure } from '../ingest/types.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Store } from '../store/store.ts';
 import type { Plan } from '../upstream/plan.ts';
@@ -27,6 +28,8 @@ export interface QueryDeps extends SourcesState {
   isPrivate(path: ModulePath): boolean;
   /** False: what it once said of this module counts no more. Default: everybody counts. */
   isSourceOf?(path: ModulePath, source: string): boolean;
+  /** Why a version is no more, where it was unpublished here: a sentence. Default: none is. */
+  unpublished?(path: ModulePath, version: Version): string | undefined;
   absenceHint(path: ModulePath): string | undefined;
   pathIsKnown(path: ModulePath): Promise<boolean>;
   windows(path: string): Windows;
@@ -76,14 +79,24 @@ export class QueryService {
     });
   }
 
-  get(path: ModulePath, query: VersionQuery, ask: Ask): Promise<Answer<QueryValue>> {
-    return this.#answers.get(`${path}@${query}`, ask);
+  /**
+   * Rejects as `Revalidating.get`, and with SourcesFailure `gone` when the version it resolves to was unpublished here:
+   * what a branch names next best nobody has asked for.
+   */
+  async get(path: ModulePath, query: VersionQuery, ask: Ask): Promise<Answer<QueryValue>> {
+    const answer = await this.#answers.get(`${path}@${query}`, ask);
+    this.#refuseUnpublished(path, answer.value);
+    return answer;
   }
 
-  /** The kept answer, if the version it names is stored complete; asks no source. */
+  /**
+   * The kept answer, if the version it names is stored complete; asks no source. Rejects with SourcesFailure `gone` as
+   * `get`.
+   */
   async stored(path: ModulePath, query: VersionQuery): Promise<QueryValue | undefined> {
     const kept = await this.#answers.peek(`${path}@${query}`);
     if (kept === undefined) return undefined;
+    this.#refuseUnpublished(path, kept.value);
     const version = versionIn(kept.value.body);
     if (version === undefined || !(await isComplete(this.#deps.store, path, version))) return undefined;
     return kept.value;
@@ -105,6 +118,13 @@ export class QueryService {
 
   forget(path: ModulePath): void {
     this.#answers.forgetAll(`${path}@`);
+  }
+
+  /** What was kept before the version was taken back names it too. */
+  #refuseUnpublished(path: ModulePath, { body }: QueryValue): void {
+    const version = versionIn(body);
+    const reason = version === undefined ? undefined : this.#deps.unpublished?.(path, version as Version);
+    if (reason !== undefined) throw new SourcesFailure('gone', reason);
   }
 
   async #fetch(key: string, signal: AbortSignal, origin: AskOrigin): Promise<QueryValue> {

@@ -109,6 +109,8 @@ export interface TestSources {
   areConfigured: boolean;
   /** The own address of the checksum database. */
   sumdb: Upstream | undefined;
+  /** `path@version` to why it is no more. */
+  readonly unpublished: Map<string, string>;
 }
 
 /** Everything behind `Proxy`, with look-ahead on. */
@@ -130,6 +132,7 @@ export async function makeTestProxy(
     mayAnswer: true,
     areConfigured: true,
     sumdb: undefined,
+    unpublished: new Map(),
   };
   const upstream = playedUpstream((target) => sources.says(target));
   const freshness = {
@@ -155,6 +158,8 @@ export async function makeTestProxy(
     mayAnswer: () => sources.mayAnswer,
     patienceMs: () => 2_000,
   };
+  const unpublished = (path: string, version: string): string | undefined =>
+    sources.unpublished.get(`${path}@${version}`);
   const shared = {
     ...state,
     clock,
@@ -162,6 +167,7 @@ export async function makeTestProxy(
     plan,
     windows,
     isPrivate: () => false,
+    unpublished,
     absenceHint: () => undefined,
     pathIsKnown: async () => false,
     onChanged: () => {},
@@ -249,10 +255,10 @@ export async function makeTestProxy(
     freshness: () => freshness,
     freshMs: (_path, what) => (what === 'list' ? freshness.listMs : freshness.queryMs),
     settle: () => undefined,
-    unpublished: () => undefined,
+    unpublished,
     requireSources,
   });
-  return { proxy, clock, folder, store, sources, upstream, lists, lookAhead, negatives, ingest };
+  return { proxy, clock, folder, store, sources, upstream, lists, queries, lookAhead, negatives, ingest };
 }
 
 /** The text of a ready reply. Throws for any other. */

@@ -38,6 +38,34 @@ async function putFromGit(test: TestRegistry, ext: 'mod' | 'zip' | 'info', body:
 }
 
 describe('an upload', () => {
+  it('finds a place while another publisher holds all that one may have, who is told to come again', async () => {
+    const test = await testRegistry({ places: { maxUploadsEach: 1, maxPlaceWaitMs: 20 } });
+    const { zip } = libModule();
+    const begun = Promise.withResolvers<void>();
+    const gone = new AbortController();
+    const stalled = expect(
+      test.publish(zip, 'v1.0.0', {
+        who: 'token:slow',
+        signal: gone.signal,
+        body: (async function* () {
+          begun.resolve();
+          await new Promise((_, reject) => {
+            gone.signal.addEventListener('abort', () => reject(new Error('gone')));
+          });
+          yield zip;
+        })(),
+      }),
+    ).rejects.toThrow('gone');
+    await begun.promise;
+    await expect(test.publish(zip, 'v1.0.0', { who: 'token:slow' })).rejects.toMatchObject({
+      name: 'PublishError',
+      code: 'busy',
+    });
+    expect(await test.publish(zip, 'v1.0.0', { who: 'token:ci' })).toMatchObject({ outcome: 'published' });
+    gone.abort(new Error('gone'));
+    await stalled;
+  });
+
   it('becomes .zip, .mod and .info of the version', async () => {
     const test = await testRegistry();
     const { zip, mod, zipH1, modH1 } = libModule();

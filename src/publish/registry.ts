@@ -7,16 +7,17 @@ import { join } from 'node:path';
 import type { ModulePath, Version } from '../gomod/types.ts';
 import type { Clock } from '../lib/clock.ts';
 import { pump } from '../lib/pump.ts';
-import { Semaphore } from '../lib/semaphore.ts';
 import type { Staged, Store } from '../store/store.ts';
 import { StoreError } from '../store/store-error.ts';
 import type { ZipVerifier } from '../zip/verify-pool.ts';
 import type { ZipLimits } from '../zip/zip-types.ts';
 import { publishUpload } from './publication.ts';
+import { type PurgeOrder, type PurgeOutcome, purgeStored } from './purge-stored.ts';
 import { isComplete, mayBePublished, storedVersion } from './stored-version.ts';
 import { Tombstones } from './tombstones.ts';
 import { PublishError, type Published, type Registry, type Tombstone } from './types.ts';
 import { paced, type UploadPace } from './upload-pace.ts';
+import { UploadPlaces } from './upload-places.ts';
 import { checkGoMod, checkReason, checkVersion, isDiskFull, refusalOf } from './upload-rules.ts';
 import { VersionLocks } from './version-lock.ts';
 
@@ -42,13 +43,19 @@ export interface RegistryDeps {
   readonly metaFolder: string;
   /** Read at each upload: a reload may change them. */
   options(): UploadOptions;
-  /** Uploads received at once; further ones wait. Default 16. */
+  /** Uploads received at once; further ones wait for `maxPlaceWaitMs`. Default 16. */
   readonly maxUploads?: number | undefined;
+  /** Of one publisher at once. Default 4. */
+  readonly maxUploadsEach?: number | undefined;
+  /** Who gets no place in so long is told to come again. Milliseconds, default 10,000. */
+  readonly maxPlaceWaitMs?: number | undefined;
   /** A version was published or taken back here: remembered absences and lists of the module are out of date. */
   onChanged?(path: ModulePath, version: Version): void;
 }
 
 export interface OpenRegistry extends Registry {
+  /** Removes what is stored, by an operator's order. See `purgeStored` for what it refuses and rejects with. */
+  purge(order: PurgeOrder): Promise<PurgeOutcome>;
   /** Lines of the tombstone file that could not be read. */
   readonly damagedLines: number;
   /** Resolves when versions that were still stored although taken back are gone. Never rejects. */
@@ -58,6 +65,8 @@ export interface OpenRegistry extends Registry {
 }
 
 const defaultMaxUploads = 16;
+const defaultMaxUploadsEach = 4;
+const defaultMaxPlaceWaitMs = 10_000;
 
 /** Reads the tombstones, and follows what other processes add. Rejects with the system's error. */
 export async function createRegistry(deps: RegistryDeps): Promise<OpenRegistry> {
@@ -72,7 +81,7 @@ class StoreRegistry implements OpenRegistry {
   readonly #deps: RegistryDeps;
   readonly #tombstones: Tombstones;
   readonly #locks: VersionLocks;
-  readonly #places: Semaphore;
+  readonly #places: UploadPlaces;
   readonly #unsubscribe: () => void;
   #isClosed = false;
 
@@ -80,7 +89,11 @@ class StoreRegistry implements OpenRegistry {
     this.#deps = deps;
     this.#tombstones = tombstones;
     this.#locks = new VersionLocks(join(deps.metaFolder, 'publishing'), deps.clock);
-    this.#places = new Semaphore(deps.maxUploads ?? defaultMaxUploads);
+    this.#places = new UploadPlaces(deps.clock, {
+      maxAtOnce: deps.maxUploads ?? defaultMaxUploads,
+      maxEach: deps.maxUploadsEach ?? defaultMaxUploadsEach,
+      waitMs: deps.maxPlaceWaitMs ?? defaultMaxPlaceWaitMs,
+    });
     // Whoever takes a version back writes its tombstone first and purges it then.
     this.#unsubscribe = deps.store.onPurge(() => {
       tombstones.refresh().catch(() => {});
@@ -116,7 +129,7 @@ class StoreRegistry implements OpenRegistry {
     checkVersion(path, version, options);
     checkLength(upload.declaredBytes, options.limits.zipBytes);
     await this.#refuseTombstoned(path, version);
-    const release = await this.#places.acquire(signal);
+    const release = await this.#places.acquire(upload.who, signal);
     try {
       await this.#checkSpace(upload.declaredBytes);
       const staged = await this.#deps.store.stage({ path, version, ext: 'zip' });
@@ -128,7 +141,7 @@ class StoreRegistry implements OpenRegistry {
     } catch (error) {
       throw await this.#told(error, upload);
     } finally {
-      release?.();
+      release();
     }
   }
 
@@ -156,6 +169,11 @@ class StoreRegistry implements OpenRegistry {
       this.#deps.onChanged?.(path, version);
       return tombstone;
     });
+  }
+
+  async purge(order: PurgeOrder): Promise<PurgeOutcome> {
+    const { store, clock } = this.#deps;
+    return await purgeStored(order, { store, clock, tombstones: this.#tombstones, locks: this.#locks });
   }
 
   async #receive(upload: Upload, zip: Staged, options: UploadOptions): Promise<Published> {

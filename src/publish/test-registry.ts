@@ -10,7 +10,13 @@ import { type Clock, systemClock } from '../lib/clock.ts';
 import { type FsStore, openFsStore } from '../store/fs/fs-store.ts';
 import type { Store } from '../store/store.ts';
 import { ZipVerifier } from '../zip/verify-pool.ts';
-import { createRegistry, defaultUploadOptions, type OpenRegistry, type UploadOptions } from './registry.ts';
+import {
+  createRegistry,
+  defaultUploadOptions,
+  type OpenRegistry,
+  type RegistryDeps,
+  type UploadOptions,
+} from './registry.ts';
 import type { Published } from './types.ts';
 
 export const module = 'corp.test/lib';
@@ -37,6 +43,7 @@ export interface UploadTestOptions {
   readonly path: ModulePath;
   readonly body: AsyncIterable<Buffer>;
   readonly declaredBytes: number | undefined;
+  readonly who: string;
   readonly signal: AbortSignal;
 }
 
@@ -44,6 +51,8 @@ export interface RegistryTestOptions {
   readonly folder?: string;
   readonly clock?: Clock;
   readonly upload?: Partial<UploadOptions>;
+  /** How many uploads at once, of all and of one publisher, and how long others wait. */
+  readonly places?: Pick<RegistryDeps, 'maxUploads' | 'maxUploadsEach' | 'maxPlaceWaitMs'>;
   /** Puts something between the registry and the store. */
   readonly wrap?: (store: Store) => Store;
 }
@@ -60,6 +69,7 @@ export async function testRegistry(options: RegistryTestOptions = {}): Promise<T
     clock,
     metaFolder: join(folder, 'meta'),
     options: () => ({ ...defaultUploadOptions, limits: { zipBytes: 10 * mebibyte }, ...options.upload }),
+    ...options.places,
     onChanged: (path, version) => changed.push(`${path}@${version}`),
   });
   onTestFinished(async () => {

@@ -5,7 +5,8 @@ import { ModferryError } from '../lib/errors.ts';
 /**
  * `exists`: another content of this version is published (409). `tombstone`: it was unpublished, and its name stays
  * taken (409). `invalid`: zip, go.mod or version break a rule (400). `too_large` (413). `absent`: nothing to unpublish
- * (404). `slow`: the client sent too little for too long (408). `disk_full` (503).
+ * (404). `slow`: the client sent too little for too long (408). `disk_full` (503). `busy`: no place among the uploads
+ * for a while (503).
  */
 export type PublishErrorCode =
   | 'exists'
@@ -14,7 +15,8 @@ export type PublishErrorCode =
   | 'too_large'
   | 'absent'
   | 'slow'
-  | 'disk_full';
+  | 'disk_full'
+  | 'busy';
 
 /** Message: sentences that tell the publisher what to do. */
 export class PublishError extends ModferryError<PublishErrorCode> {}

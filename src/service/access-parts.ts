@@ -13,6 +13,7 @@ import type { Authenticator } from '../access/types.ts';
 import type { Config } from '../config/snapshot.ts';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
+import { isPublicLoginIssuer } from '../lib/token-issuers.ts';
 import { isLoopbackHost } from '../outbound/network-address.ts';
 import type { ProxyRule } from '../outbound/proxy-rule.ts';
 import type { RouteTable } from '../route/types.ts';
@@ -108,6 +109,13 @@ export function accessWarnings(config: Config, hasTokens: boolean): string[] {
     access.ldap.urls.length > 0 ||
     access.oidc.issuer !== undefined ||
     access.jwt.length > 0;
+  const { issuer, required } = access.oidc;
+  const isOpenToAll = required.groups.length === 0 && Object.keys(required.claims).length === 0;
+  if (issuer !== undefined && isPublicLoginIssuer(issuer) && isOpenToAll) {
+    warnings.push(
+      `everybody can have an account at ${issuer}, and whoever has one can log in here: set access.oidc.required_groups or required_claims, e.g. hd=corp.example`,
+    );
+  }
   const bare = listen.filter(
     ({ host, isTls, socket }) =>
       isTls !== true && socket === undefined && (host === '' || !isLoopbackHost(host)),
@@ -154,13 +162,13 @@ async function openWays(input: AccessInput, config: Config, tokens: Tokens, prox
     };
     const jobs = issuers.length === 0 ? undefined : await readTokens(issuers);
     if (jobs !== undefined) opened.push(jobs);
-    const { issuer, clientId, scopes, nameClaim, groupsClaim, sessionMs } = access.oidc;
+    const { issuer, clientId, scopes, nameClaim, groupsClaim, sessionMs, required } = access.oidc;
     if (issuer === undefined || clientId === undefined) {
       return { htpasswd, ldap, jobs, people: undefined, login: undefined };
     }
     const caFile = file(access.oidc.caFile);
     const people = await readTokens([
-      { issuer, audience: clientId, nameClaim, groupsClaim, rules: [], isForPeople: true, caFile },
+      { issuer, audience: clientId, nameClaim, groupsClaim, rules: [], isForPeople: true, required, caFile },
     ]);
     opened.push(people);
     const login = loginApi({
@@ -171,7 +179,7 @@ async function openWays(input: AccessInput, config: Config, tokens: Tokens, prox
       sessionMs,
       clock,
       mint: async (grant) => (await tokens.createLogin(grant)).token,
-      revoke: (token) => tokens.revokeText(token),
+      revoke: (token) => tokens.endLogin(token),
     });
     return { htpasswd, ldap, jobs, people, login };
   } catch (error) {
@@ -224,8 +232,8 @@ function issuerOf(configured: ConfiguredIssuer, caFile: string | undefined): Jwt
     nameClaim: nameClaim ?? usual?.nameClaim,
     groupsClaim,
     caFile,
-    // An instance of one's own is not open to everybody.
-    isPublic: issuer === undefined || issuer === usual?.issuer ? usual?.isPublic : false,
+    // An instance of one's own is not open to everybody; which one is, its URL says.
+    isPublic: undefined,
     rules: rules.map(ruleOf),
   };
 }

@@ -5,6 +5,7 @@ import { parseCanonicalVersion } from '../gomod/version.ts';
 import type { AdminActions } from '../http/admin.ts';
 import type { Clock } from '../lib/clock.ts';
 import { ModferryError } from '../lib/errors.ts';
+import type { OpenRegistry } from '../publish/registry.ts';
 import type { FsStore } from '../store/fs/fs-store.ts';
 import type { Answering } from './answering.ts';
 import { explain } from './explain.ts';
@@ -18,6 +19,7 @@ export interface AdminActionsDeps {
   status(): Promise<object>;
   reload(): Promise<object>;
   readonly store: FsStore;
+  readonly registry: Pick<OpenRegistry, 'purge'>;
   readonly mirrors: Mirrors;
   readonly answering: Answering;
   readonly clock: Clock;
@@ -27,7 +29,7 @@ export interface AdminActionsDeps {
 }
 
 export function adminActions(deps: AdminActionsDeps): AdminActions {
-  const { store, mirrors, answering } = deps;
+  const { registry, mirrors, answering } = deps;
   return {
     ...proofActions({
       ...deps,
@@ -39,7 +41,7 @@ export function adminActions(deps: AdminActionsDeps): AdminActions {
     'POST /purge': async (ask) => {
       const path = modulePathOf(ask['module']);
       const version = versionOf(path, ask['version']);
-      return store.purge(version === undefined ? { path } : { path, version });
+      return registry.purge({ path, version, isForced: forceOf(ask['force']), who: 'local' });
     },
     'GET /controls': async () => mirrors.controls,
     'POST /controls': (ask) => mirrors.order(ask),
@@ -65,6 +67,11 @@ function versionOf(path: ModulePath, text: unknown): Version | undefined {
   const version = typeof text === 'string' ? parseCanonicalVersion(path, text) : undefined;
   if (version !== undefined) return version;
   throw new ModferryError('invalid_version', `${JSON.stringify(text)} is not a canonical version of ${path}`);
+}
+
+function forceOf(value: unknown): boolean {
+  if (value === undefined || typeof value === 'boolean') return value ?? false;
+  throw new ModferryError('bad_request', 'force is true or false');
 }
 
 function nameOf(text: unknown): string | undefined {

@@ -72,13 +72,16 @@ export class Answering {
     this.negatives = new NegativeCache(clock);
     this.zips = new ZipMemory(memory.hotZipBytes, memory.hotZipMaxItemBytes);
     this.hot = new HotCache(memory.hotSmallBytes);
+    const unpublished = (path: ModulePath, version: Version): string | undefined =>
+      textOf(deps.registry.tombstoneOf(path, version));
     const sources = {
       plan: (path: ModulePath, answerClass: AnswerClass, isBackground = false) =>
         mirrors.plan(path, answerClass, isBackground),
       isPrivate: (path: ModulePath) => deps.set().isPrivate(path),
       isSourceOf: (path: ModulePath, source: string) => this.#isSourceOf(path, source),
       isUnpublished: (path: ModulePath, version: string) =>
-        deps.registry.tombstoneOf(path, version as Version) !== undefined,
+        unpublished(path, version as Version) !== undefined,
+      unpublished,
       absenceHint: () => this.#absenceHint(),
       pathIsKnown: (path: ModulePath) => this.#pathIsKnown(path),
       onChanged: (path: ModulePath) => this.hot.forgetMutable(path),
@@ -168,7 +171,7 @@ export class Answering {
       negatives: this.negatives,
       freshness: () => deps.config().freshness,
       settle: (path) => this.#ownership.settle(path),
-      unpublished: (path, version) => textOf(deps.registry.tombstoneOf(path, version)),
+      unpublished,
       freshMs: (path, what) => this.#freshMs(path, what),
       requireSources: (path) => this.#requireSources(path),
     });

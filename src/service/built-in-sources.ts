@@ -4,8 +4,11 @@ import type { Config } from '../config/snapshot.ts';
 import { PublishedSource } from '../publish/published-source.ts';
 import type { Registry } from '../publish/types.ts';
 import type { Store } from '../store/store.ts';
+import type { NewEvent } from '../telemetry/history-types.ts';
+import { movedTagEvent } from '../telemetry/service-events.ts';
 import { openDirect } from './direct-parts.ts';
 import type { ServiceInput } from './service-input.ts';
+import { storedCommit } from './stored-commit.ts';
 import type { UpstreamSetInput } from './upstream-set.ts';
 
 export interface BuiltInInput {
@@ -15,6 +18,8 @@ export interface BuiltInInput {
   readonly dataDir: string;
   readonly config: Config;
   readonly registry: Registry;
+  /** For the history of events. */
+  onEvent(event: NewEvent): void;
 }
 
 export function builtInSources(of: BuiltInInput): NonNullable<UpstreamSetInput['builtIn']> {
@@ -30,8 +35,10 @@ export function builtInSources(of: BuiltInInput): NonNullable<UpstreamSetInput['
       clock,
       routes,
       proxy,
+      storedCommit: (path, version) => storedCommit(store, path, version),
     });
     direct?.source.events.on('moved_tag', ({ url, tag, from, to, paths }) => {
+      of.onEvent(movedTagEvent({ url, tag, from, to, paths }));
       // What is stored stays as it is: the first bytes win. Somebody should know all the same.
       log.warn({ repository: url, tag, from, to, modules: paths }, 'a tag was moved to another commit');
     });

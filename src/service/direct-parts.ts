@@ -4,11 +4,13 @@ import type { Config } from '../config/snapshot.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { ProxyRule } from '../outbound/proxy-rule.ts';
 import type { RouteTable } from '../route/types.ts';
-import { createDirectSource, type DirectSource } from '../vcs/direct-source.ts';
+import { createDirectSource, type DirectSource, type DirectSourceDeps } from '../vcs/direct-source.ts';
 import { createGoModules } from '../vcs/go-command/go-modules.ts';
 import { infoOf, subdirOf } from '../vcs/module/info-text.ts';
 import { createRepositoryModule } from '../vcs/module/repository-module.ts';
-import { buildVcsParts, type VcsParts } from './vcs-parts.ts';
+import type { PrivateRoutes } from '../vcs/private-routes.ts';
+import { type DerivedRepositories, deriveRepositories } from './derived-repositories.ts';
+import { buildVcsParts, ruleOf, type VcsParts } from './vcs-parts.ts';
 
 export interface DirectInput {
   readonly config: Config;
@@ -22,11 +24,15 @@ export interface DirectInput {
   readonly routes: RouteTable;
   /** How hosts without a setting of their own are reached. */
   readonly proxy: ProxyRule;
+  /** See `DirectSourceDeps.storedCommit`. */
+  readonly storedCommit: NonNullable<DirectSourceDeps['storedCommit']>;
 }
 
 export interface DirectParts {
   readonly source: DirectSource;
   readonly vcs: VcsParts;
+  /** Those at a pushed address that nobody has asked for yet, on private routes. */
+  readonly derived: DerivedRepositories;
 }
 
 /** Undefined: `direct.enabled` is false. Rejects with a ModferryError when a rule or file cannot be used. */
@@ -36,12 +42,13 @@ export async function openDirect(input: DirectInput): Promise<DirectParts | unde
   if (!direct.isEnabled) return undefined;
   const folder = join(dataDir, 'vcs');
   const privatePatterns = routes.routes.flatMap((route) => (route.isPrivate ? route.patterns : []));
+  const doors = privateRoutes(routes);
   const vcs = buildVcsParts({
     config,
     env,
     cwd,
     folder,
-    isPrivate: (path) => routes.of(path).isPrivate,
+    ...doors,
     privatePatterns,
     proxy,
     version,
@@ -56,12 +63,29 @@ export async function openDirect(input: DirectInput): Promise<DirectParts | unde
       createRepositoryModule(repository, place, path, { maxZipBytes: ingest.limits.zipBytes }),
     infoOf: (revision, place, path) => infoOf(revision, place, subdirOf(place, path)),
     otherModules: others,
+    privateRoutes: doors,
+    storedCommit: input.storedCommit,
     folder,
     clock,
   });
   await others?.start();
   await source.start();
-  return { source, vcs };
+  const derived = deriveRepositories(direct.repositories.map(ruleOf), (path) => {
+    const route = routes.of(path);
+    return route.isPrivate && route.sources?.includes('direct') === true;
+  });
+  return { source, vcs, derived };
+}
+
+/** What this machine's Go calls private says only what is not told: nobody is let in by it. */
+export function privateRoutes(routes: RouteTable): PrivateRoutes {
+  return {
+    isPrivate: (path) => routes.of(path).isPrivate,
+    privateRouteOf: (path) => {
+      const { name, isPrivate } = routes.of(path);
+      return isPrivate && name !== 'GOPRIVATE' ? name : undefined;
+    },
+  };
 }
 
 /** As every tool reads them: those of the configuration are URLs that may hold credentials, and go to git alone. */

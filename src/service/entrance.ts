@@ -2,13 +2,13 @@
  * Everything between a request and the answer that is about who asks: identities and rights, uploads, webhooks, the API,
  * and the audit of it all.
  */
-import type { LoginApi } from '../access/oidc/login-api.ts';
+import type { IncomingMessage } from 'node:http';
 import { tokenActions } from '../access/tokens/token-actions.ts';
 import { tokenApi } from '../access/tokens/token-api.ts';
 import { type AuditLog, createAudit } from '../audit/audit-log.ts';
 import type { Config } from '../config/snapshot.ts';
 import type { AdminActions } from '../http/admin.ts';
-import { type ApiAsk, type ApiReply, createApi, type Endpoint } from '../http/api.ts';
+import { type ApiAsk, createApi, type Endpoint } from '../http/api.ts';
 import { askerOf } from '../http/asker.ts';
 import { Gate, nameOf } from '../http/gate.ts';
 import type { UploadDeps } from '../http/upload.ts';
@@ -18,9 +18,12 @@ import type { OpenRegistry } from '../publish/registry.ts';
 import type { RouteTable } from '../route/types.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { OnPush } from '../webhooks/delivery-queue.ts';
+import type { WebhookSettings } from '../webhooks/known-webhooks.ts';
 import { createWebhooks, type Webhooks } from '../webhooks/webhooks.ts';
 import { AccessParts, accessWarnings } from './access-parts.ts';
 import { deliveryActions } from './delivery-actions.ts';
+import { LoginEndpoints } from './login-endpoints.ts';
+import { shownPatterns } from './shown-patterns.ts';
 
 export interface EntranceInput {
   readonly clock: Clock;
@@ -43,6 +46,7 @@ export class Entrance {
   readonly audit: AuditLog;
   readonly #parts: AccessParts;
   readonly #webhooks: Webhooks;
+  readonly #logins: LoginEndpoints;
   readonly #input: EntranceInput;
 
   private constructor(input: EntranceInput, parts: AccessParts, audit: AuditLog, registry: OpenRegistry) {
@@ -51,7 +55,7 @@ export class Entrance {
     this.#parts = parts;
     this.audit = audit;
     const hasSources = (path: string): boolean => input.hasSources(path);
-    this.gate = new Gate({ access: parts.access, audit, askerOf, hasSources });
+    this.gate = new Gate({ access: parts.access, audit, clock, askerOf, hasSources });
     this.uploads = {
       registry,
       gate: this.gate,
@@ -61,9 +65,7 @@ export class Entrance {
       maxZipBytes: () => input.config().ingest.limits.zipBytes,
     };
     this.#webhooks = createWebhooks({
-      webhooks: input
-        .config()
-        .webhooks.flatMap(({ secret, ...webhook }) => (secret === undefined ? [] : [{ ...webhook, secret }])),
+      webhooks: webhooksOf(input.config()),
       clock,
       dataDir,
       instance: instanceId,
@@ -85,6 +87,7 @@ export class Entrance {
           reason: `delivery ${record.id}: ${record.state}`,
         }),
     });
+    this.#logins = new LoginEndpoints({ access: parts.access, audit, login: () => parts.login });
     this.api = createApi(this.#endpoints());
   }
 
@@ -120,9 +123,25 @@ export class Entrance {
     return accessWarnings(this.#input.config(), this.#parts.tokens.size > 0);
   }
 
+  /** Patterns of private routes that whoever asks may know of. */
+  async shownPatterns(request: IncomingMessage, routes: RouteTable): Promise<readonly string[]> {
+    if (this.#input.config().access.isHiding) return [];
+    return await shownPatterns(routes, askerOf(request), this.#parts.access);
+  }
+
   /** Prepares another snapshot; the function puts it in force. Rejects when it cannot be used. */
-  prepare(config: Config, routes: RouteTable, proxy: ProxyRule): Promise<() => void> {
-    return this.#parts.prepare(config, routes, proxy);
+  async prepare(config: Config, routes: RouteTable, proxy: ProxyRule): Promise<() => void> {
+    const takeWebhooks = this.#webhooks.prepare(webhooksOf(config));
+    const admit = await this.#parts.prepare(config, routes, proxy);
+    return () => {
+      admit();
+      takeWebhooks();
+    };
+  }
+
+  /** Once, when pushes can be acted upon. Never rejects. */
+  resumeDeliveries(): Promise<void> {
+    return this.#webhooks.resume();
   }
 
   /** What the admin socket can do here. */
@@ -190,35 +209,10 @@ export class Entrance {
         method: 'GET',
         name: 'login',
         may: 'own',
-        answer: () => this.#withLogin(async (login) => ({ status: 200, body: login.info() })),
+        answer: () => this.#logins.info(),
       },
-      {
-        method: 'POST',
-        name: 'login',
-        may: 'own',
-        answer: (ask) =>
-          this.#withLogin(async (login) => {
-            const reply = await login.exchange(ask.headers.authorization, ask.signal);
-            const isGood = reply.status === 200;
-            this.audit.note({
-              action: 'login',
-              who: isGood ? `user:${reply.grant.name}` : 'anonymous',
-              from: ask.address === '' ? 'local' : ask.address,
-              result: isGood ? 'ok' : 'refused',
-            });
-            return { status: reply.status, body: isGood ? reply.grant : `${reply.text}\n` };
-          }),
-      },
-      {
-        method: 'DELETE',
-        name: 'login',
-        may: 'own',
-        answer: (ask) =>
-          this.#withLogin(async (login) => ({
-            status: 200,
-            body: { ended: await login.end(ask.headers.authorization) },
-          })),
-      },
+      { method: 'POST', name: 'login', may: 'own', answer: (ask) => this.#logins.begin(ask) },
+      { method: 'DELETE', name: 'login', may: 'own', answer: (ask) => this.#logins.end(ask) },
       {
         method: 'POST',
         name: 'webhooks',
@@ -236,14 +230,6 @@ export class Entrance {
     ];
   }
 
-  async #withLogin(answer: (login: LoginApi) => Promise<ApiReply>): Promise<ApiReply> {
-    const { login } = this.#parts;
-    if (login === undefined) {
-      return { status: 404, body: 'there is no browser log-in here; an operator sets access.oidc\n' };
-    }
-    return answer(login);
-  }
-
   #note(
     action: 'token_create' | 'token_revoke',
     ask: ApiAsk,
@@ -254,10 +240,14 @@ export class Entrance {
       action,
       who: nameOf(ask.identity),
       from: ask.address === '' ? 'local' : ask.address,
-      result: reply.status < 300 ? 'ok' : 'refused',
+      result: reply.status < 300 ? 'ok' : reply.status < 500 ? 'refused' : 'failed',
       data: { id: ask.rest === '' ? body.id : ask.rest, name: body.name },
     });
   }
+}
+
+function webhooksOf({ webhooks }: Config): WebhookSettings[] {
+  return webhooks.flatMap(({ secret, ...webhook }) => (secret === undefined ? [] : [{ ...webhook, secret }]));
 }
 
 function parseJson(body: Buffer): unknown {

@@ -4,7 +4,6 @@ import type { Config } from '../config/snapshot.ts';
 const fixedKeys = [
   'listen',
   'tls',
-  'webhooks',
   'audit',
   'dataDir',
   'pathPrefix',

@@ -9,7 +9,8 @@ export interface PageFacts {
   readonly version: string;
   readonly pathPrefix: string;
   fallbackUrl(): string;
-  privatePatterns(): readonly string[];
+  /** Private patterns that whoever asks may know of. */
+  privatePatterns(request: IncomingMessage): Promise<readonly string[]>;
   isReady(): Promise<{ ready: boolean; reason: string }>;
   /** How long this node may need to change its source before its first byte. Default: not told. */
   failoverMs(): number;
@@ -28,11 +29,13 @@ export function makePages(
         const fallback = new URL(facts.fallbackUrl()).host;
         const scheme = 'encrypted' in request.socket ? 'https' : 'http';
         const url = `${scheme}://${visibleHost(request.headers.host, fallback)}${facts.pathPrefix}`;
-        return {
+        return facts.privatePatterns(request).then((privatePatterns) => ({
           status: 200,
           contentType: 'text/html; charset=utf-8',
-          body: homePage({ url, privatePatterns: facts.privatePatterns(), version: facts.version }),
-        };
+          body: homePage({ url, privatePatterns, version: facts.version }),
+          // What stands there is for whoever asks.
+          headers: { 'cache-control': 'private, no-cache', vary: 'Authorization' },
+        }));
       }
       // Liveness: that this answer was written is the whole of the proof.
       case 'healthz':

@@ -27,7 +27,11 @@ export function onPush(deps: PushDeps): OnPush {
   };
   return pushAction({
     mirrors: { expire: (url) => deps.direct()?.vcs.mirrors.expire(url) ?? false },
-    repositoriesOf: (url): readonly KnownRepository[] => deps.direct()?.source.repositoriesOf(url) ?? [],
+    repositoriesOf(url): readonly KnownRepository[] {
+      const direct = deps.direct();
+      const known = direct?.source.repositoriesOf(url) ?? [];
+      return known.length > 0 ? known : (direct?.derived(url) ?? []);
+    },
     publishVersion: (path, version, signal) => fetchVersion(answering(), path, version, signal),
     async refreshLists(path, signal) {
       await deps.store.tellOutdated(path);

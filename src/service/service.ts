@@ -208,7 +208,7 @@ export class Service {
         fallbackUrl: () =>
           this.#listening?.urls.find((url) => !url.startsWith('unix:')) ?? 'http://localhost:8080',
         // Names of private modules are for those who may know that they are there.
-        privatePatterns: () => (this.#config.access.isHiding ? [] : this.#set.privatePatterns),
+        privatePatterns: (request) => this.#entrance.shownPatterns(request, this.#set.routes),
         isReady: () => this.#readiness.look(),
         metrics: () => this.#metrics.text(),
         failoverMs: () => this.#config.timeouts.firstByteMs.meta + 1_000,
@@ -254,7 +254,16 @@ export class Service {
         version: input.version,
         dataDir,
         ownAddresses,
-        builtIn: builtInSources({ input, store, dataDir, config, registry: uploads.registry }),
+        builtIn: builtInSources({
+          input,
+          store,
+          dataDir,
+          config,
+          registry: uploads.registry,
+          onEvent: (event) => {
+            if (service !== undefined) service.#history.note(event);
+          },
+        }),
         ...(input.goEnv === undefined ? {} : { goEnv: input.goEnv }),
       });
       opened.push(set);
@@ -286,6 +295,7 @@ export class Service {
         await service.#listen();
         service.#upkeep.start();
         service.#retention.start();
+        void service.#entrance.resumeDeliveries();
       } catch (error) {
         await service.#closeParts();
         throw error;
@@ -315,6 +325,7 @@ export class Service {
         dataDir: this.#dataDir,
         config,
         registry: this.#uploads.registry,
+        onEvent: (event) => this.#history.note(event),
       }),
     });
     const admit = await this.#entrance

@@ -7,20 +7,27 @@ import { join, resolve } from 'node:path';
 import type { Config } from '../config/snapshot.ts';
 import type { ModulePath } from '../gomod/types.ts';
 import type { Clock } from '../lib/clock.ts';
+import { messageOf } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
 import type { ProxyRule } from '../outbound/proxy-rule.ts';
 import { authorizationOf } from '../upstream/credentials.ts';
 import { netrcPath } from '../upstream/netrc.ts';
 import { createCredentialFinder, type ExplainingCredentialFinder } from '../vcs/credentials/finder.ts';
-import { credentialWarnings, privateHosts, secretFileWarnings } from '../vcs/credentials/warnings.ts';
+import {
+  credentialWarnings,
+  netrcWarnings,
+  privateHosts,
+  secretFileWarnings,
+} from '../vcs/credentials/warnings.ts';
 import { namedRepository } from '../vcs/find/known-hosts.ts';
 import { createRepositoryFinder, type GuardedFinder } from '../vcs/find/repository-finder.ts';
 import { compileRule, type RepositoryRule } from '../vcs/find/repository-rule.ts';
 import { GitCaller } from '../vcs/git/git-caller.ts';
-import { GitRunner } from '../vcs/git/git-command.ts';
+import { GitRunner, remotePlaces } from '../vcs/git/git-command.ts';
 import { GitMirrorFolder } from '../vcs/git/git-mirrors.ts';
 import type { GitProtocol, GitRunnerOptions } from '../vcs/git/git-options.ts';
 import type { MovedTag } from '../vcs/git/mirror-options.ts';
+import { MirrorSpace } from '../vcs/git/mirror-space.ts';
 import { RefParser } from '../vcs/git/ref-listing.ts';
 import { type GitMirrors, type GitRef, type RepositoryPlace, VcsError } from '../vcs/types.ts';
 import { CaBundle } from './ca-bundle.ts';
@@ -35,6 +42,8 @@ export interface VcsPartsInput {
   readonly folder: string;
   /** Of modules on private routes. */
   readonly isPrivate: (path: string) => boolean;
+  /** See `PrivateRoutes`. */
+  readonly privateRouteOf?: ((path: string) => string | undefined) | undefined;
   readonly privatePatterns: readonly string[];
   /** How hosts without a setting of their own are reached: `OutboundRules.ruleFor('env')`. */
   readonly proxy: ProxyRule;
@@ -69,10 +78,12 @@ export function buildVcsParts(input: VcsPartsInput): VcsParts {
   const { direct, network } = config;
   const entries = credentialEntries(direct.credentials, cwd);
   const caFile = network.caFile === undefined ? undefined : resolve(cwd, network.caFile);
+  const netrcFile = direct.usesMachineNetrc ? machineNetrc(env) : undefined;
   const credentials = createCredentialFinder({
     entries,
     isPrivate,
-    machineNetrc: direct.usesMachineNetrc ? machineNetrc(env) : undefined,
+    privateRouteOf: input.privateRouteOf,
+    machineNetrc: netrcFile,
     env,
     proxy,
     caFile,
@@ -87,6 +98,7 @@ export function buildVcsParts(input: VcsPartsInput): VcsParts {
     searchPath: env['PATH'] ?? '',
     homeDir: join(folder, 'home'),
     maxConcurrent: direct.concurrency,
+    maxLocal: Math.max(8, Math.ceil(direct.concurrency / 4)),
     transport: {
       protocols: protocolsOf(direct),
       connectTimeoutMs: config.timeouts.connectMs,
@@ -94,6 +106,8 @@ export function buildVcsParts(input: VcsPartsInput): VcsParts {
       caFileFor: () => bundle?.file,
       // The finder is made below: it asks for repositories by this very git.
       addressFor: (url) => finder.addressFor(url),
+      followsRedirects: (url) => finder.followsRedirects(url),
+      places: remotePlaces(direct.concurrency),
     },
   };
   const caller = new GitCaller(new GitRunner(git, clock), credentials, git.transport);
@@ -146,6 +160,9 @@ export function buildVcsParts(input: VcsPartsInput): VcsParts {
     version,
     clock,
   });
+  const dirs = ['git', 'git-anonymous'].map((name) => join(folder, name));
+  const { stopAtRatio } = config.store;
+  const space = new MirrorSpace({ dirs, maxBytes: direct.maxMirrorsBytes, stopAtRatio, clock });
   const mirrorsIn = (dir: string): GitMirrors =>
     new GitMirrorFolder({
       git,
@@ -154,6 +171,7 @@ export function buildVcsParts(input: VcsPartsInput): VcsParts {
         maxRepositoryBytes: direct.maxRepositoryBytes,
         fetchTimeoutMs: direct.fetchTimeoutMs,
         onTagMoved: input.onTagMoved,
+        space,
       },
       credentials,
       clock,
@@ -169,12 +187,16 @@ export function buildVcsParts(input: VcsPartsInput): VcsParts {
     credentials,
     mirrors,
     refs: (place, path, signal) => refsOf(place.url, path, signal),
-    warnings: async () => [
-      ...credentialWarnings(entries, privateHosts(input.privatePatterns)),
-      ...(await secretFileWarnings(entries)),
-    ],
+    warnings: async () => {
+      const isPrivateHost = privateHosts(input.privatePatterns);
+      return [
+        ...credentialWarnings(entries, isPrivateHost),
+        ...(netrcFile === undefined ? [] : await netrcWarnings(netrcFile, entries, isPrivateHost)),
+        ...(await secretFileWarnings(entries)),
+      ];
+    },
     close: async () => {
-      await Promise.all([finder.close(), mirrors.close()]);
+      await Promise.all([finder.close(), mirrors.close(), space.close()]);
     },
   };
 }
@@ -217,7 +239,14 @@ function protocolsOf({ repositories, insecure }: Direct): GitProtocol[] {
   ];
 }
 
-function ruleOf({ patterns, url, root, depth, probe }: Direct['repositories'][number]): RepositoryRule {
+/** As the finder wants it. */
+export function ruleOf({
+  patterns,
+  url,
+  root,
+  depth,
+  probe,
+}: Direct['repositories'][number]): RepositoryRule {
   return {
     patterns,
     url: url.replaceAll('{root}', '{host}/{path}'),
@@ -230,15 +259,20 @@ function ruleOf({ patterns, url, root, depth, probe }: Direct['repositories'][nu
   };
 }
 
-/** For git, which takes one address. What a PAC script must work out first goes straight: see docs. */
-function proxyUrl(proxy: ProxyRule, url: string): string | undefined {
-  const choice = proxy(new URL(url));
-  if (choice instanceof Promise) {
-    choice.catch(() => {});
-    return undefined;
+/**
+ * For git, which takes one address: the first. Rejects with VcsError `proxy` where the rule (a PAC script) cannot say:
+ * nothing goes straight then that may have to go through a proxy.
+ */
+async function proxyUrl(proxy: ProxyRule, url: string): Promise<string | undefined> {
+  if (!/^https?:/.test(url)) return undefined;
+  try {
+    const [hop] = await proxy(new URL(url));
+    return hop === undefined || hop === 'direct'
+      ? undefined
+      : hop.url.reveal().replace(/^socks5:/, 'socks5h:');
+  } catch (error) {
+    throw new VcsError('proxy', messageOf(error, 200), { cause: error });
   }
-  const [hop] = choice;
-  return hop === undefined || hop === 'direct' ? undefined : hop.url.reveal().replace(/^socks5:/, 'socks5h:');
 }
 
 function firstElement(pattern: string): string {

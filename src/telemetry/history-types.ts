@@ -11,6 +11,7 @@ export const eventKinds = [
   'conflict',
   'mismatch',
   'healed',
+  'moved_tag',
   'fork',
   'sumdb',
   'proof',

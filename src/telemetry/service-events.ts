@@ -47,6 +47,25 @@ export function startedEvent(version: string, upstreamNames: readonly string[]):
   };
 }
 
+/** `url`: of the repository, without credentials. `paths`: modules that were found there. */
+export function movedTagEvent(moved: {
+  readonly url: string;
+  readonly tag: string;
+  readonly from: string;
+  readonly to: string;
+  readonly paths: readonly string[];
+}): NewEvent {
+  const { url, tag, from, to, paths } = moved;
+  return {
+    kind: 'moved_tag',
+    severity: 'warning',
+    upstream: 'direct',
+    module: paths[0],
+    message: `tag ${tag} of ${url} was moved from ${from.slice(0, 12)} to ${to.slice(0, 12)}: what is stored stays as it is`,
+    data: { url, tag, from, to, modules: paths.length },
+  };
+}
+
 export function stoppedEvent(): NewEvent {
   return { kind: 'stop', severity: 'info', message: 'modferry stopped' };
 }

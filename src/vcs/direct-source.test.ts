@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { tempDir } from '../../test/kit/temp.ts';
@@ -286,6 +286,85 @@ describe('zips of direct', () => {
     await source.start();
     expect(await readdir(zips)).toEqual(['zip.fedcba987654']);
     expect(existsSync(folder)).toBe(true);
+  });
+});
+
+describe('what direct is given', () => {
+  it('takes .mod and .zip from the commit of the stored .info', async () => {
+    const asked: unknown[] = [];
+    const { source } = await world({
+      module: {
+        goMod: async (version, _, commit) => {
+          asked.push(['mod', version, commit]);
+          return Buffer.from('module x\n');
+        },
+        zip: async (version, file, _, commit) => {
+          asked.push(['zip', version, commit]);
+          await writeFile(file, 'zip');
+        },
+      },
+      deps: { storedCommit: async (path, version) => `${path}@${version}` },
+    });
+    await source.fetch(ask(`${base}/@v/v1.0.0.mod`));
+    const zip = await source.fetch(ask(`${base}/@v/v1.0.0.zip`));
+    zip.cancel();
+    const commit = 'git.corp.test/Team/lib@v1.0.0';
+    expect(asked).toEqual([
+      ['mod', 'v1.0.0', commit],
+      ['zip', 'v1.0.0', commit],
+    ]);
+  });
+
+  it('refuses under one route what is of another', async () => {
+    const { source } = await world({
+      module: { goMod: async () => Buffer.from('module git.corp.test/secret\n') },
+      deps: { privateRoutes: { isPrivate: (path) => path === 'git.corp.test/secret' } },
+    });
+    for (const file of ['@latest', '@v/v1.0.0.info', '@v/main.info', '@v/v1.0.0.mod', '@v/v1.0.0.zip']) {
+      expect(await failure(source.fetch(ask(`${base}/${file}`))), file).toMatchObject({ code: 'refused' });
+    }
+  });
+
+  it('closes what it was given for other version control systems', async () => {
+    let closed = 0;
+    const otherModules = {
+      open: () => Promise.reject(new Error('none')) as never,
+      close: async () => void closed++,
+    };
+    const { source } = await world({ deps: { otherModules } });
+    await source.close();
+    expect(closed).toBe(1);
+  });
+
+  it('lets a silent host hold up its own modules only', async () => {
+    const { source } = await world({
+      deps: {
+        finder: {
+          find: async (path, signal) => {
+            if (path.startsWith('slow.test/')) {
+              await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+            }
+            return { vcs: 'git', url, root: path, subdir: '' };
+          },
+        },
+      },
+    });
+    const gone = new AbortController();
+    const slow = Array.from({ length: 100 }, (_, at) =>
+      failure(source.fetch(ask(`/slow.test/r${at}/@v/list`, gone.signal))),
+    );
+    expect((await source.fetch(ask(`${base}/@v/list`))).contentLength).toBeGreaterThan(0);
+    gone.abort(new Error('gone'));
+    await Promise.all(slow);
+  });
+
+  it('mends the folder of its zips when it can be made again', async () => {
+    const { source, zips } = await world();
+    await writeFile(zips, 'in the way');
+    expect(await failure(source.fetch(ask(`${base}/@v/v1.0.0.zip`)))).toMatchObject({ code: 'protocol' });
+    await rm(zips);
+    const zip = await source.fetch(ask(`${base}/@v/v1.0.0.zip`));
+    expect(String(await readBody(zip, 1000))).toBe('zip of v1.0.0');
   });
 });
 

@@ -4,10 +4,10 @@
  * @see https://go.dev/ref/mod#goproxy-protocol
  */
 import { join } from 'node:path';
-import type { ModulePath } from '../gomod/types.ts';
+import type { ModulePath, Version } from '../gomod/types.ts';
 import type { Clock } from '../lib/clock.ts';
 import { EventBus } from '../lib/event-bus.ts';
-import { Semaphore } from '../lib/semaphore.ts';
+import { HostPlaces } from '../lib/host-places.ts';
 import {
   type Upstream,
   type UpstreamAnswer,
@@ -19,6 +19,8 @@ import { type SmallTarget, smallFile } from './direct-files.ts';
 import { type DirectTarget, parseDirectTarget } from './direct-target.ts';
 import { answersOf, type ModuleAnswers, noting, type OtherModules } from './module-answers.ts';
 import { type KnownRepository, ModuleRegister } from './module-register.ts';
+import { ownAnswers } from './own-answers.ts';
+import type { PrivateRoutes } from './private-routes.ts';
 import { type TemporaryZip, TemporaryZips } from './temporary-zips.ts';
 import {
   type GitMirrors,
@@ -51,6 +53,13 @@ export interface DirectSourceDeps {
   infoOf(revision: ModuleRevision, place: RepositoryPlace, path: ModulePath): string;
   /** Repositories that are not of Git. Undefined: they are refused, and the text names the setting. */
   readonly otherModules?: OtherModules | undefined;
+  /** Undefined: nothing is private, and no go.mod is looked at. */
+  readonly privateRoutes?: PrivateRoutes | undefined;
+  /**
+   * The commit that the stored `.info` of a version names, so that `.mod` and `.zip` are of the same one even if the tag
+   * was moved in between. Undefined: none is stored, or it names none. Must not reject.
+   */
+  readonly storedCommit?: (path: ModulePath, version: Version) => Promise<string | undefined>;
   /** Setting that allows other version control systems, for that text. Default `direct.other_vcs`. */
   readonly otherVcsSetting?: string;
   /** Absolute path of a folder of its own, for zips that are being built and `modules.json`. */
@@ -58,9 +67,11 @@ export interface DirectSourceDeps {
   readonly clock: Clock;
   /** Default `direct`. */
   readonly name?: string;
-  /** Requests at once, buildings of zips included. Default 16. */
+  /** Requests at once, buildings of zips included. Default 64. */
   readonly maxConcurrent?: number;
-  /** Requests that wait for a place; more are `busy`. Default 1,024. */
+  /** Of those, for modules of one host. Default 8. */
+  readonly maxPerHost?: number;
+  /** Requests that wait for a place; more are `busy`, and so are more than a quarter of them for one host. Default 1,024. */
   readonly maxQueued?: number;
   /** The longest that one request is worked on (ruling 19). Default 10 min. */
   readonly lastHopeMs?: number;
@@ -92,7 +103,7 @@ class Direct implements DirectSource {
   readonly firstByteMs: { readonly meta: number; readonly zip: number };
   readonly events = new EventBus<DirectEvents>();
   readonly #deps: DirectSourceDeps;
-  readonly #places: Semaphore;
+  readonly #places: HostPlaces;
   readonly #zips: TemporaryZips;
   readonly #register: ModuleRegister;
   readonly #closing = new AbortController();
@@ -101,7 +112,11 @@ class Direct implements DirectSource {
     this.#deps = deps;
     this.name = deps.name ?? 'direct';
     this.firstByteMs = deps.firstByteMs ?? { meta: 60_000, zip: 300_000 };
-    this.#places = new Semaphore(deps.maxConcurrent ?? 16, deps.maxQueued ?? 1024);
+    this.#places = new HostPlaces({
+      inAll: deps.maxConcurrent ?? 64,
+      perHost: deps.maxPerHost ?? 8,
+      maxQueued: deps.maxQueued ?? 1024,
+    });
     this.#zips = new TemporaryZips(join(deps.folder, 'zips'), deps.clock);
     this.#register = new ModuleRegister(join(deps.folder, 'modules.json'), deps.clock);
   }
@@ -157,11 +172,11 @@ class Direct implements DirectSource {
 
   async close(): Promise<void> {
     this.#closing.abort(new UpstreamError(this.name, 'aborted', 'this source was closed'));
-    await this.#register.close();
+    await Promise.all([this.#register.close(), this.#deps.otherModules?.close()]);
   }
 
   async #smallAnswer(target: SmallTarget, signal: AbortSignal, { priority }: UpstreamRequest) {
-    const { bytes, contentType } = await this.#inPlace(signal, priority, async () => {
+    const { bytes, contentType } = await this.#inPlace(target, signal, priority, async () => {
       return await smallFile(target, await this.#answers(target.path, signal), signal);
     });
     let isDropped = false;
@@ -181,14 +196,15 @@ class Direct implements DirectSource {
 
   /** One building for all who ask; it goes on while one of them waits. */
   #zip(
-    { path, version }: Extract<DirectTarget, { kind: 'zip' }>,
+    target: Extract<DirectTarget, { kind: 'zip' }>,
     signal: AbortSignal,
     { priority }: UpstreamRequest,
   ): Promise<TemporaryZip> {
+    const { path, version } = target;
     return this.#zips.get(
       `${path}@${version}`,
       (file, building) =>
-        this.#inPlace(building, priority, async () => {
+        this.#inPlace(target, building, priority, async () => {
           const answers = await this.#answers(path, building);
           await answers.zip(version, file, building);
         }),
@@ -245,7 +261,21 @@ class Direct implements DirectSource {
             this.#deps.infoOf(revision, place, path),
           )
         : this.#otherAnswers(place, path);
-    return noting(answers, () => this.#register.note(place, path));
+    const { privateRoutes } = this.#deps;
+    const own = privateRoutes === undefined ? answers : ownAnswers(answers, path, privateRoutes);
+    return noting(this.#sameCommit(own, path), () => this.#register.note(place, path));
+  }
+
+  #sameCommit(answers: ModuleAnswers, path: ModulePath): ModuleAnswers {
+    const { storedCommit } = this.#deps;
+    if (storedCommit === undefined) return answers;
+    return {
+      ...answers,
+      goMod: async (version, signal) =>
+        await answers.goMod(version, signal, await storedCommit(path, version)),
+      zip: async (version, file, signal) =>
+        await answers.zip(version, file, signal, await storedCommit(path, version)),
+    };
   }
 
   #otherAnswers(place: RepositoryPlace, path: ModulePath): ModuleAnswers {
@@ -257,12 +287,14 @@ class Direct implements DirectSource {
     );
   }
 
+  /** By the module's host: that of its repository is not known before somebody was asked for it. */
   async #inPlace<Result>(
+    { path }: DirectTarget,
     signal: AbortSignal,
     priority: UpstreamRequest['priority'],
     work: () => Promise<Result>,
   ): Promise<Result> {
-    const release = await this.#places.acquire(signal, priority);
+    const release = await this.#places.acquire(path.split('/', 1)[0] ?? '', signal, priority);
     if (release === undefined) throw new VcsError('busy', 'too many requests to repositories are waiting');
     try {
       return await work();

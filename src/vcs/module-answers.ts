@@ -9,9 +9,10 @@ export interface ModuleAnswers {
   /** The `.info` of the latest version. */
   latest(signal: AbortSignal): Promise<string>;
   info(query: VersionQuery | Version, signal: AbortSignal): Promise<string>;
-  goMod(version: Version, signal: AbortSignal): Promise<Buffer>;
-  /** Writes the module zip to `file`. */
-  zip(version: Version, file: string, signal: AbortSignal): Promise<void>;
+  /** `commit`: which the version was found at before; undefined: the one its tag names now. */
+  goMod(version: Version, signal: AbortSignal, commit?: string): Promise<Buffer>;
+  /** Writes the module zip to `file`. `commit` as for `goMod`. */
+  zip(version: Version, file: string, signal: AbortSignal, commit?: string): Promise<void>;
 }
 
 /** Modules of repositories that are not of Git: go-command/. */
@@ -30,8 +31,8 @@ export function answersOf(
     list: (signal) => module.versions(signal),
     latest: async (signal) => infoOf(await module.latest(signal)),
     info: async (query, signal) => infoOf(await module.revision(query, signal)),
-    goMod: (version, signal) => module.goMod(version, signal),
-    zip: (version, file, signal) => module.zip(version, file, signal),
+    goMod: (version, signal, commit) => module.goMod(version, signal, commit),
+    zip: (version, file, signal, commit) => module.zip(version, file, signal, commit),
   };
 }
 
@@ -50,7 +51,7 @@ export function noting(answers: ModuleAnswers, onFound: () => void): ModuleAnswe
     },
     latest: (signal) => told(answers.latest(signal)),
     info: (query, signal) => told(answers.info(query, signal)),
-    goMod: (version, signal) => told(answers.goMod(version, signal)),
-    zip: (version, file, signal) => told(answers.zip(version, file, signal)),
+    goMod: (version, signal, commit) => told(answers.goMod(version, signal, commit)),
+    zip: (version, file, signal, commit) => told(answers.zip(version, file, signal, commit)),
   };
 }

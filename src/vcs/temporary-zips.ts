@@ -111,12 +111,22 @@ export class TemporaryZips {
     if (this.#entries.get(key) === entry) this.#entries.delete(key);
   }
 
+  /** Once; a failure is the next one's to try again. */
+  async #makeFolder(): Promise<void> {
+    this.#ready ??= mkdir(this.#folder, { recursive: true, mode: 0o700 }).then(() => {});
+    try {
+      await this.#ready;
+    } catch (error) {
+      this.#ready = undefined;
+      throw error;
+    }
+  }
+
   async #build(
     build: (file: string, signal: AbortSignal) => Promise<void>,
     signal: AbortSignal,
   ): Promise<Built> {
-    this.#ready ??= mkdir(this.#folder, { recursive: true, mode: 0o700 }).then(() => {});
-    await this.#ready;
+    await this.#makeFolder();
     const file = join(this.#folder, `${baseName}.${randomBytes(6).toString('hex')}`);
     let handle: FileHandle | undefined;
     try {

@@ -146,8 +146,11 @@ export interface RepositoryModule {
   latest(signal: AbortSignal): Promise<ModuleRevision>;
   /** A canonical version, branch, tag or commit prefix. VcsError `absent` when there is none. */
   revision(query: VersionQuery | Version, signal: AbortSignal): Promise<ModuleRevision>;
-  /** The go.mod, or the one Go makes up where there is none. */
-  goMod(version: Version, signal: AbortSignal): Promise<Buffer>;
-  /** Writes the module zip to `file`: its `h1:` equals the go command's. */
-  zip(version: Version, file: string, signal: AbortSignal): Promise<void>;
+  /**
+   * The go.mod, or the one Go makes up where there is none. `commit`: the full hash that `revision` gave, so that all
+   * files of a version are of one commit even where its tag moved meanwhile; `absent` when it is gone.
+   */
+  goMod(version: Version, signal: AbortSignal, commit?: string): Promise<Buffer>;
+  /** Writes the module zip to `file`: its `h1:` equals the go command's. `commit` as for `goMod`. */
+  zip(version: Version, file: string, signal: AbortSignal, commit?: string): Promise<void>;
 }

@@ -63,7 +63,7 @@ export class DeliveryQueue {
     return waiting.done.promise;
   }
 
-  /** Ends what is under way; what waits stays `waiting` in the log and may be replayed. */
+  /** Ends what is under way; it and what waits stay `waiting` in the log, to be resumed at the next start. */
   async close(): Promise<void> {
     this.#stop.abort(new Error('modferry stops'));
     await Promise.all(this.#working);
@@ -88,9 +88,12 @@ export class DeliveryQueue {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const record = await this.#act(next.delivery);
       this.#count -= 1;
-      await this.#options.onDone(record);
+      const isStopped = this.#stop.signal.aborted;
+      // A replay was ordered by somebody who is told; nobody else would ever know of a push that the stop broke off.
+      const isInterrupted = isStopped && record.state === 'failed' && record.replayOf === undefined;
+      if (!isInterrupted) await this.#options.onDone(record);
       next.done.resolve(record);
-      if (this.#stop.signal.aborted) break;
+      if (isStopped) break;
     }
     this.#waiting.delete(repository);
   }

@@ -18,6 +18,8 @@ export interface Delivery {
   readonly refsLeftOut: number;
   /** Of the delivery that this one repeats by an operator's order. */
   readonly replayOf: string | undefined;
+  /** It was interrupted by the end of a process, and begun again by another one. Default false. */
+  readonly isResumed?: boolean | undefined;
 }
 
 /** What came of a push. */
@@ -32,7 +34,7 @@ export interface DeliveryResult {
   readonly refused: readonly { readonly name: string; readonly why: string }[];
 }
 
-/** `waiting` until it is done; one that stays so was interrupted and may be replayed. */
+/** `waiting` until it is done; one that was interrupted stays so until modferry starts again. */
 export interface DeliveryRecord extends Delivery {
   readonly state: 'waiting' | DeliveryResult['outcome'];
   readonly result: DeliveryResult | undefined;
@@ -57,6 +59,7 @@ export function deliveryJson(record: DeliveryRecord): object {
     push: { urls: push.urls, refs: push.refs.map(({ ref, after }) => ({ ref, after: after ?? null })) },
     ...(record.refsLeftOut > 0 ? { refsLeftOut: record.refsLeftOut } : {}),
     ...(record.replayOf === undefined ? {} : { replayOf: record.replayOf }),
+    ...(record.isResumed === true ? { resumed: true } : {}),
     state,
     ...(result === undefined ? {} : { result: boundedResult(result) }),
     ...(tookMs === undefined ? {} : { tookMs: Math.round(tookMs) }),
@@ -102,6 +105,7 @@ export function parseDeliveryLine(line: string): DeliveryRecord | undefined {
     push,
     refsLeftOut: numberOf(fieldOf(value, 'refsLeftOut')) ?? 0,
     replayOf: textOf(value, 'replayOf'),
+    isResumed: fieldOf(value, 'resumed') === true,
     state,
     result: state === 'waiting' ? undefined : resultOf(fieldOf(value, 'result'), state),
     tookMs: numberOf(fieldOf(value, 'tookMs')),

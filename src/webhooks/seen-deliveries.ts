@@ -1,6 +1,7 @@
 /**
  * Which deliveries were accepted, so that each is accepted once: in all processes on a folder and over restarts. A
- * delivery is claimed by a line in `meta/deliveries-seen.jsonl`; the first line of a key wins.
+ * delivery is claimed by a line for each of its keys in `meta/deliveries-seen.jsonl`; the first line of a key wins. One
+ * that failed is released by a line of its own, so that it may come again.
  */
 import { join } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
@@ -11,12 +12,21 @@ import { fieldOf, textOf } from './json-body.ts';
 const maxKeys = 100_000;
 const maxBytes = 12 * 1024 * 1024;
 
+/** One of the ways to know a delivery again. */
+export interface DeliveryKey {
+  readonly key: string;
+  /** It is known for so long. */
+  readonly forMs: number;
+}
+
 interface Seen {
   /** Names this claim: the process, and a number. */
   readonly claim: string;
   readonly atMs: number;
   /** From then on it may be claimed again. */
   readonly untilMs: number;
+  /** Id of the delivery it was claimed for; undefined in lines of older versions. */
+  readonly delivery: string | undefined;
 }
 
 export class SeenDeliveries {
@@ -39,31 +49,52 @@ export class SeenDeliveries {
   }
 
   /**
-   * True for whoever claims `key` first within `forMs`. A disk that takes nothing makes it a matter of
-   * this process alone. Never rejects.
+   * True for whoever claims all `keys` first, for the delivery of this id; false when one of them is claimed. A disk that
+   * takes nothing makes it a matter of this process alone. Never rejects.
    */
-  claim(key: string, forMs: number): Promise<boolean> {
-    const claimed = this.#last.then(() => this.#claim(key, forMs));
-    this.#last = claimed;
-    return claimed;
+  claim(keys: readonly DeliveryKey[], delivery: string): Promise<boolean> {
+    return this.#inTurn(() => this.#claim(keys, delivery));
   }
 
-  async #claim(key: string, forMs: number): Promise<boolean> {
+  /** What was claimed for this delivery may be claimed again. Never rejects. */
+  release(delivery: string): Promise<void> {
+    return this.#inTurn(async () => {
+      // Over the claims of this delivery that another process has written.
+      await this.#readMore();
+      this.#forget(delivery);
+      await this.#file
+        .append(`${JSON.stringify({ released: delivery })}\n`, { isDurable: true })
+        .catch(() => {});
+    });
+  }
+
+  #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const done = this.#last.then(work);
+    this.#last = done;
+    return done;
+  }
+
+  async #claim(keys: readonly DeliveryKey[], delivery: string): Promise<boolean> {
     await this.#readMore();
     const nowMs = this.#clock.now();
-    if (nowMs < (this.#seen.get(key)?.untilMs ?? 0)) return false;
+    if (keys.some(({ key }) => nowMs < (this.#seen.get(key)?.untilMs ?? 0))) return false;
     this.#claims += 1;
-    const seen = { claim: `${this.#instance} ${this.#claims}`, atMs: nowMs, untilMs: nowMs + forMs };
+    const claim = `${this.#instance} ${this.#claims}`;
+    const claims = keys.map(({ key, forMs }) => ({
+      key,
+      seen: { claim, atMs: nowMs, untilMs: nowMs + forMs, delivery },
+    }));
+    const lines = claims.map(({ key, seen }) => `${JSON.stringify({ key, ...seen })}\n`);
     try {
-      await this.#file.append(`${JSON.stringify({ key, ...seen })}\n`, { isDurable: true });
+      await this.#file.append(lines.join(''), { isDurable: true });
     } catch {
-      this.#take(key, seen);
+      for (const { key, seen } of claims) this.#take(key, seen);
       return true;
     }
-    // Another process may have claimed it between our reading and our writing.
+    // Another process may have claimed one between our reading and our writing.
     await this.#readMore();
-    this.#take(key, seen);
-    return this.#seen.get(key)?.claim === seen.claim;
+    for (const { key, seen } of claims) this.#take(key, seen);
+    return keys.every(({ key }) => this.#seen.get(key)?.claim === claim);
   }
 
   async #readMore(): Promise<void> {
@@ -81,10 +112,17 @@ export class SeenDeliveries {
     } catch {
       return;
     }
+    const released = textOf(value, 'released');
+    if (released !== undefined) this.#forget(released);
     const [key, claim] = [textOf(value, 'key'), textOf(value, 'claim')];
     const [atMs, untilMs] = [fieldOf(value, 'atMs'), fieldOf(value, 'untilMs')];
     if (key === undefined || claim === undefined) return;
-    if (typeof atMs === 'number' && typeof untilMs === 'number') this.#take(key, { claim, atMs, untilMs });
+    if (typeof atMs !== 'number' || typeof untilMs !== 'number') return;
+    this.#take(key, { claim, atMs, untilMs, delivery: textOf(value, 'delivery') });
+  }
+
+  #forget(delivery: string): void {
+    for (const [key, seen] of this.#seen) if (seen.delivery === delivery) this.#seen.delete(key);
   }
 
   /** The first claim counts until its time is over. */

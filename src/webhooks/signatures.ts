@@ -45,6 +45,18 @@ const verifiers: Readonly<Record<Forge, (parts: SignedParts) => boolean>> = {
   generic: isGenericSigned,
 };
 
+/**
+ * The body is signed and the id is not: whoever has recorded a delivery can send it under any id. Where the id is signed,
+ * or a password is sent, the body tells no more than the id does.
+ */
+export const signsBodyOnly: Readonly<Record<Forge, boolean>> = {
+  github: true,
+  gitea: true,
+  gitlab: false,
+  gitee: false,
+  generic: true,
+};
+
 function prefixed(value: string | undefined): string | undefined {
   return value?.startsWith('sha256=') === true ? value.slice('sha256='.length) : undefined;
 }

@@ -127,12 +127,106 @@ describe('webhooks', () => {
     expect(pushes).toHaveLength(3);
   });
 
-  it('accept the same body under another id: a tag may be moved back', async () => {
+  it.each([
+    ['github', 'x-github-delivery', 'x-github-event'],
+    ['gitea', 'x-gitea-delivery', 'x-gitea-event'],
+    ['generic', 'x-modferry-delivery', 'x-modferry-event'],
+  ] as const)(
+    'know a recorded delivery of %s under another id and event for a day',
+    async (forge, idHeader, eventHeader) => {
+      const { send, pushes, clock } = startWebhooks();
+      const { headers, body } = tagPush(forge);
+      const at = (id: string, more: Record<string, string> = {}): Record<string, string> =>
+        forge === 'generic'
+          ? {
+              ...headers,
+              'x-modferry-signature': genericSignature(body, clock.now()),
+              [idHeader]: id,
+              ...more,
+            }
+          : { ...headers, [idHeader]: id, ...more };
+      expect((await send(forge, at('d-1'), body)).status).toBe(202);
+      await clock.advance(24 * hourMs - 1);
+      const again = { status: 200, body: '{"duplicate":true}\n' };
+      expect(await send(forge, at('d-2'), body)).toMatchObject(again);
+      expect(await send(forge, at('d-3', { [eventHeader]: 'push' }), body)).toMatchObject(again);
+      expect(pushes).toHaveLength(1);
+      await clock.advance(1);
+      expect((await send(forge, at('d-2'), body)).status).toBe(202);
+    },
+  );
+
+  it('take a branch that is moved back and forth for what it is', async () => {
     const { send, pushes } = startWebhooks();
+    const moves = [
+      ['a', 'b'],
+      ['b', 'a'],
+      ['a', 'c'],
+    ].map(([before = '', after = '']) =>
+      JSON.stringify({
+        ref: 'refs/heads/main',
+        before: before.repeat(40),
+        after: after.repeat(40),
+        repository: { clone_url: 'https://forge.example/team/lib.git' },
+      }),
+    );
+    for (const [index, body] of moves.entries()) {
+      const headers = {
+        'x-github-event': 'push',
+        'x-hub-signature-256': `sha256=${hexOf(body)}`,
+        'x-github-delivery': `d-${index}`,
+      };
+      expect((await send('github', headers, body)).status).toBe(202);
+    }
+    expect(pushes).toHaveLength(3);
+  });
+
+  it('go by the id alone where it is signed, or the secret is sent', async () => {
+    const { send } = startWebhooks();
+    const { headers, body } = tagPush('gitlab');
+    expect((await send('gitlab', headers, body)).status).toBe(202);
+    expect((await send('gitlab', { ...headers, 'x-gitlab-event-uuid': 'd-2' }, body)).status).toBe(202);
+  });
+
+  it.each(['the same', 'another'])(
+    'take what failed again, under %s id and in another process',
+    async (id) => {
+      const dataDir = dataFolder();
+      const clock = new FakeClock();
+      const failing = startWebhooks({
+        dataDir,
+        clock,
+        onPush: () => Promise.reject(new Error('forge.example cannot be reached')),
+      });
+      const { headers, body } = tagPush('github');
+      await failing.send('github', headers, body);
+      await expect.poll(() => failing.finished.length).toBe(1);
+      const next = startWebhooks({ dataDir, clock, instance: 'b' });
+      const again = id === 'another' ? { ...headers, 'x-github-delivery': 'd-2' } : headers;
+      expect((await next.send('github', again, body)).status).toBe(202);
+      await expect.poll(() => next.finished.length).toBe(1);
+      // Done: from now on it is a repeat, in the process that released it too.
+      expect((await failing.send('github', again, body)).status).toBe(200);
+      expect((await next.send('github', { ...headers, 'x-github-delivery': 'd-3' }, body)).status).toBe(200);
+    },
+  );
+
+  it('take other settings without touching what waits', async () => {
+    const gate = Promise.withResolvers<typeof done>();
+    const { webhooks, send, finished } = startWebhooks({ onPush: () => gate.promise });
     const { headers, body } = tagPush('github');
     await send('github', headers, body);
-    expect((await send('github', { ...headers, 'x-github-delivery': 'd-2' }, body)).status).toBe(202);
-    expect(pushes).toHaveLength(2);
+    const range = { name: 'new', forge: 'github', secret: new Secret('other') } as const;
+    expect(() => webhooks.prepare([{ ...range, allow: ['nonsense'] }])).toThrow(/is no address/);
+    const take = webhooks.prepare([range]);
+    expect((await webhooks.receive('new', headers, Buffer.from(body), '')).status).toBe(404);
+    take();
+    expect((await send('github', headers, body)).status).toBe(404);
+    expect((await webhooks.receive('new', headers, Buffer.from(body), '')).status).toBe(401);
+    const signed = { ...headers, 'x-hub-signature-256': `sha256=${hexOf(body, 'other')}` };
+    expect((await webhooks.receive('new', signed, Buffer.from(body), '')).status).toBe(202);
+    gate.resolve(done);
+    await expect.poll(() => finished.length).toBe(2);
   });
 
   it('refuse an old recording of a signed time', async () => {
@@ -166,7 +260,7 @@ describe('webhooks', () => {
       const [, dataDir, instance] = process.argv;
       const seen = new SeenDeliveries(dataDir, systemClock, instance);
       let won = 0;
-      for (let index = 0; index < 100; index += 1) if (await seen.claim('key ' + index, 1e9)) won += 1;
+      for (let index = 0; index < 100; index += 1) if (await seen.claim([{ key: 'key ' + index, forMs: 1e9 }], 'd')) won += 1;
       console.log(won);`;
     const run = (instance: string): Promise<number> =>
       new Promise((resolve, reject) => {
@@ -295,16 +389,93 @@ describe('deliveries', () => {
     expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
   });
 
-  it('that wait when modferry stops stay to be seen', async () => {
-    const { send, webhooks, dataDir } = startWebhooks({ onPush: () => new Promise(() => {}) });
-    for (const id of ['one', 'two']) {
-      const { headers, body } = tagPush('github');
-      await send('github', { ...headers, 'x-github-delivery': id }, body);
+  /** Two of one repository, the first under way, when the process is stopped. */
+  async function interrupted(clock: FakeClock): Promise<string> {
+    const dataDir = dataFolder();
+    const first = startWebhooks({ dataDir, clock, onPush: () => new Promise(() => {}) });
+    for (const tag of ['v1.0.0', 'v1.0.1']) {
+      const { headers, body } = tagPush('github', tag);
+      await first.send('github', { ...headers, 'x-github-delivery': tag }, body);
     }
-    await webhooks.close();
-    expect((await readDeliveries(dataDir)).map(({ state }) => state)).toEqual(['failed', 'waiting']);
+    await first.webhooks.close();
+    const { headers, body } = tagPush('github', 'v1.0.2');
+    expect((await first.send('github', { ...headers, 'x-github-delivery': 'three' }, body)).status).toBe(503);
+    expect(first.finished).toEqual([]);
+    expect((await readDeliveries(dataDir)).map(({ state }) => state)).toEqual(['waiting', 'waiting']);
+    await clock.advance(1);
+    return dataDir;
+  }
+
+  it('that were interrupted are acted upon at the next start, once among all processes', async () => {
+    const clock = new FakeClock();
+    const dataDir = await interrupted(clock);
+    const next = ['b', 'c'].map((instance) => startWebhooks({ dataDir, clock, instance }));
+    await Promise.all(next.map(({ webhooks }) => webhooks.resume()));
+    const finished = () => next.flatMap((each) => each.finished);
+    await expect.poll(() => finished().length).toBe(2);
+    expect(next.flatMap(({ pushes }) => pushes).map(({ refs }) => refs[0]?.ref)).toEqual(
+      expect.arrayContaining(['refs/tags/v1.0.0', 'refs/tags/v1.0.1']),
+    );
+    expect((await readDeliveries(dataDir)).map(({ state, isResumed }) => [state, isResumed])).toEqual([
+      ['done', true],
+      ['done', true],
+    ]);
+    await next[0]?.webhooks.resume();
+    expect(finished()).toHaveLength(2);
+  });
+
+  it('that are interrupted twice have failed, and may be delivered again', async () => {
+    const clock = new FakeClock();
+    const dataDir = await interrupted(clock);
+    const second = startWebhooks({ dataDir, clock, instance: 'b', onPush: () => new Promise(() => {}) });
+    await second.webhooks.resume();
+    await second.webhooks.close();
+    await clock.advance(1);
+    const third = startWebhooks({ dataDir, clock, instance: 'c' });
+    await third.webhooks.resume();
+    expect(third.pushes).toEqual([]);
+    expect(third.finished.map(({ state, result }) => [state, result?.refused[0]?.why])).toEqual([
+      ['failed', 'modferry ended twice before it was done; deliver it again, or replay it'],
+      ['failed', 'modferry ended twice before it was done; deliver it again, or replay it'],
+    ]);
     const { headers, body } = tagPush('github');
-    expect((await send('github', { ...headers, 'x-github-delivery': 'three' }, body)).status).toBe(503);
+    expect((await third.send('github', { ...headers, 'x-github-delivery': 'v1.0.0' }, body)).status).toBe(
+      202,
+    );
+  });
+
+  it.each([
+    ['a day', 24 * hourMs, undefined, /more than a day ago/],
+    ['their webhook', 0, [], /has no webhook github now/],
+  ])('that have outlived %s are not resumed', async (_, afterMs, webhooks, why) => {
+    const clock = new FakeClock();
+    const dataDir = await interrupted(clock);
+    await clock.advance(afterMs);
+    const changes = webhooks === undefined ? {} : { webhooks };
+    const next = startWebhooks({ dataDir, clock, instance: 'b', ...changes });
+    await next.webhooks.resume();
+    expect(next.pushes).toEqual([]);
+    expect(next.finished.map(({ result }) => result?.refused[0]?.why)).toEqual([
+      expect.stringMatching(why),
+      expect.stringMatching(why),
+    ]);
+  });
+
+  it('that came since the start are not taken for interrupted', async () => {
+    const gate = Promise.withResolvers<typeof done>();
+    const { webhooks, send, deliveries, finished } = startWebhooks({
+      onPush: (_push, delivery) => {
+        deliveries.push(delivery);
+        return gate.promise;
+      },
+    });
+    const { headers, body } = tagPush('github');
+    await send('github', headers, body);
+    await webhooks.resume();
+    gate.resolve(done);
+    await expect.poll(() => finished.length).toBe(1);
+    expect(deliveries).toHaveLength(1);
+    expect(webhooks.waiting).toBe(0);
   });
 
   it('are read past torn and foreign lines, the last 1,000', async () => {

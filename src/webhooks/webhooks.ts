@@ -1,37 +1,24 @@
 /** Takes what forges deliver: proves it, reads it, accepts each delivery once, and has it acted upon. */
-import { createHash } from 'node:crypto';
-import { BlockList, isIP } from 'node:net';
 import type { Clock } from '../lib/clock.ts';
 import { ModferryError } from '../lib/errors.ts';
-import type { Secret } from '../lib/secret.ts';
 import type { Delivery, DeliveryRecord } from './delivery.ts';
-import { DeliveryLog, findDelivery } from './delivery-log.ts';
+import { deliveryId, keysOf, resumeKey } from './delivery-keys.ts';
+import { DeliveryLog, findDelivery, readDeliveries } from './delivery-log.ts';
 import { DeliveryQueue, type OnPush } from './delivery-queue.ts';
 import { parseBody } from './json-body.ts';
-import { deliveryIdOf, eventOf, readPayload } from './payloads.ts';
+import { isWithin, type KnownWebhook, knownOf, type WebhookSettings } from './known-webhooks.ts';
+import { eventOf, readPayload } from './payloads.ts';
 import { SeenDeliveries } from './seen-deliveries.ts';
 import { isFromForge, type WebhookHeaders } from './signatures.ts';
-import type { Forge } from './types.ts';
 
 /** Larger bodies need not be read: 413. */
 export const maxWebhookBytes = 1024 * 1024;
 
-const dayMs = 24 * 3_600_000;
-const rememberedMs = 7 * dayMs;
-/** Without an id the same event with the same body is a repeat for so long. */
-const sameBodyMs = dayMs;
+/** What was interrupted longer ago is not resumed: lists and answers were asked anew without it. */
+const resumeWithinMs = 24 * 3_600_000;
 const defaultMaxWaiting = 1_000;
 const maxAtOnce = 4;
 const timeoutMs = 15 * 60_000;
-
-export interface WebhookSettings {
-  /** Of the path: `/-/v1/webhooks/NAME`. */
-  readonly name: string;
-  readonly forge: Forge;
-  readonly secret: Secret;
-  /** CIDR ranges or addresses that may deliver. Default: all. */
-  readonly allow?: readonly string[] | undefined;
-}
 
 export interface WebhooksDeps {
   readonly webhooks: readonly WebhookSettings[];
@@ -76,9 +63,20 @@ export interface Webhooks {
    * ModferryError `no_delivery` or `busy`.
    */
   replay(idStart: string): Promise<DeliveryRecord>;
+  /**
+   * Acts on deliveries that were waiting when a process ended: each once more, and those of the last day only. What cannot
+   * be resumed is `failed` then. Call it once, when pushes can be acted upon. Resolves when they are in the queue; never
+   * rejects.
+   */
+  resume(): Promise<void>;
+  /**
+   * Checks other settings, which the function then puts in force; what waits is not touched. Throws ModferryError
+   * `bad_range`.
+   */
+  prepare(webhooks: readonly WebhookSettings[]): () => void;
   /** Deliveries waiting or under way. */
   readonly waiting: number;
-  /** Ends what is under way. */
+  /** Ends what is under way; it is resumed at the next start. */
   close(): Promise<void>;
 }
 
@@ -87,13 +85,10 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
   return new WebhookReceiver(deps);
 }
 
-interface KnownWebhook extends WebhookSettings {
-  readonly allowed: BlockList | undefined;
-}
-
 class WebhookReceiver implements Webhooks {
   readonly #deps: WebhooksDeps;
-  readonly #webhooks: ReadonlyMap<string, KnownWebhook>;
+  readonly #startedAtMs: number;
+  #webhooks: ReadonlyMap<string, KnownWebhook>;
   readonly #seen: SeenDeliveries;
   readonly #log: DeliveryLog;
   readonly #queue: DeliveryQueue;
@@ -102,15 +97,11 @@ class WebhookReceiver implements Webhooks {
   constructor(deps: WebhooksDeps) {
     const { clock, dataDir, instance, onPush, maxWaiting = defaultMaxWaiting } = deps;
     this.#deps = deps;
-    this.#webhooks = new Map(
-      deps.webhooks.map((each) => [each.name, { ...each, allowed: rangesOf(each.allow ?? []) }]),
-    );
+    this.#startedAtMs = clock.now();
+    this.#webhooks = knownOf(deps.webhooks);
     this.#seen = new SeenDeliveries(dataDir, clock, instance);
     this.#log = new DeliveryLog(dataDir, clock);
-    const onDone = async (record: DeliveryRecord): Promise<void> => {
-      await this.#write(record);
-      deps.onDelivered?.(record);
-    };
+    const onDone = (record: DeliveryRecord): Promise<void> => this.#done(record);
     this.#queue = new DeliveryQueue({ clock, onPush, onDone, maxWaiting, maxAtOnce, timeoutMs });
   }
 
@@ -139,8 +130,6 @@ class WebhookReceiver implements Webhooks {
     // Before it is claimed: a forge that is told to come again must not find it done.
     if (this.#queue.isFull) return text(503, 'too many deliveries are waiting; deliver it again later');
     const event = eventOf(forge, headers);
-    const { key, forMs } = keyOf(webhook, event, headers, rawBody);
-    if (!(await this.#seen.claim(key, forMs))) return json(200, { duplicate: true });
     const { push, refsLeftOut } = told;
     const delivery = this.#delivery({
       webhook: name,
@@ -151,6 +140,8 @@ class WebhookReceiver implements Webhooks {
       refsLeftOut,
       replayOf: undefined,
     });
+    const keys = keysOf(webhook, event, headers, rawBody);
+    if (!(await this.#seen.claim(keys, delivery.id))) return json(200, { duplicate: true });
     await this.#write({ ...delivery, state: 'waiting', result: undefined, tookMs: undefined });
     void this.#queue.add(delivery);
     return json(202, { id: delivery.id });
@@ -172,6 +163,21 @@ class WebhookReceiver implements Webhooks {
     return await this.#queue.add(
       this.#delivery({ webhook, forge, event, from: 'local', push, refsLeftOut, replayOf: id }),
     );
+  }
+
+  async resume(): Promise<void> {
+    const records = await readDeliveries(this.#deps.dataDir).catch(() => []);
+    for (const record of records) {
+      // What came since is in a queue: in ours, or in that of another process.
+      if (record.state === 'waiting' && record.atMs < this.#startedAtMs) await this.#resume(record);
+    }
+  }
+
+  prepare(webhooks: readonly WebhookSettings[]): () => void {
+    const known = knownOf(webhooks);
+    return () => {
+      this.#webhooks = known;
+    };
   }
 
   async close(): Promise<void> {
@@ -199,8 +205,41 @@ class WebhookReceiver implements Webhooks {
   #delivery(facts: Omit<Delivery, 'id' | 'atMs'>): Delivery {
     const atMs = this.#deps.clock.now();
     this.#count += 1;
-    const id = hashOf(this.#deps.instance, String(this.#count), String(atMs)).slice(0, 12);
+    const id = deliveryId(this.#deps.instance, String(this.#count), String(atMs));
     return { id, atMs, ...facts };
+  }
+
+  /** Of a process that lives it would only be a second look at the repository. */
+  async #resume(record: DeliveryRecord): Promise<void> {
+    const why = this.#whyNotResumed(record);
+    if (why !== undefined) {
+      const refused = [{ name: record.webhook, why }];
+      const result = { outcome: 'failed', published: [], refreshed: [], refused } as const;
+      await this.#done({ ...record, state: 'failed', result });
+      return;
+    }
+    if (this.#queue.isFull || !(await this.#seen.claim([resumeKey(record.id)], record.id))) return;
+    const { state: _state, result: _result, tookMs: _tookMs, ...delivery } = record;
+    const resumed = { ...delivery, isResumed: true };
+    await this.#write({ ...resumed, state: 'waiting', result: undefined, tookMs: undefined });
+    void this.#queue.add(resumed);
+  }
+
+  #whyNotResumed({ webhook, isResumed, atMs }: DeliveryRecord): string | undefined {
+    const advice = 'deliver it again, or replay it';
+    if (!this.#webhooks.has(webhook))
+      return `modferry ended before it was done, and has no webhook ${webhook} now`;
+    if (isResumed === true) return `modferry ended twice before it was done; ${advice}`;
+    if (this.#deps.clock.now() - atMs > resumeWithinMs)
+      return `modferry ended before it was done, more than a day ago; ${advice}`;
+    return undefined;
+  }
+
+  async #done(record: DeliveryRecord): Promise<void> {
+    await this.#write(record);
+    // The forge, or whoever looks after it, may deliver once more what came to nothing.
+    if (record.state === 'failed') await this.#seen.release(record.id);
+    this.#deps.onDelivered?.(record);
   }
 
   /** A disk that takes nothing costs the record, not the push. */
@@ -214,49 +253,6 @@ function singleHeaders(headers: RequestHeaders): WebhookHeaders {
   return Object.fromEntries(
     Object.entries(headers).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
   );
-}
-
-function keyOf(
-  { name, forge }: WebhookSettings,
-  event: string,
-  headers: WebhookHeaders,
-  body: Buffer,
-): { readonly key: string; readonly forMs: number } {
-  const id = deliveryIdOf(forge, headers);
-  // GitLab's event id is shared by events that one action causes.
-  if (id !== undefined) return { key: hashOf(name, 'id', event, id).slice(0, 32), forMs: rememberedMs };
-  const sum = createHash('sha256').update(body).digest('hex');
-  return { key: hashOf(name, 'body', event, sum).slice(0, 32), forMs: sameBodyMs };
-}
-
-function hashOf(...parts: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
-}
-
-function rangesOf(ranges: readonly string[]): BlockList | undefined {
-  if (ranges.length === 0) return undefined;
-  const list = new BlockList();
-  for (const range of ranges) {
-    const [address = '', bits, ...rest] = range.split('/');
-    const family = isIP(address);
-    const most = family === 6 ? 128 : 32;
-    const prefix = bits === undefined ? most : Number(bits);
-    const isGood = family !== 0 && rest.length === 0 && (bits === undefined || /^\d{1,3}$/.test(bits));
-    if (!isGood || prefix > most) {
-      throw new ModferryError(
-        'bad_range',
-        `${JSON.stringify(range)} is no address and no range like 10.0.0.0/8`,
-      );
-    }
-    list.addSubnet(address, prefix, family === 6 ? 'ipv6' : 'ipv4');
-  }
-  return list;
-}
-
-function isWithin(list: BlockList, from: string): boolean {
-  const address = from.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '');
-  const family = isIP(address);
-  return family !== 0 && list.check(address, family === 6 ? 'ipv6' : 'ipv4');
 }
 
 function json(status: WebhookAnswer['status'], value: object): WebhookAnswer {

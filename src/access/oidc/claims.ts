@@ -17,18 +17,21 @@ export interface CompiledRule {
 
 /** Rules of `checkIssuers`. */
 export function compileRule(rule: JwtRule): CompiledRule {
-  const tests = Object.entries(rule.claims).map(([name, pattern]) => {
+  const matches = compileClaims(rule.claims);
+  // A rule without claims would match everybody.
+  return { rule, matches: (claims) => Object.keys(rule.claims).length > 0 && matches(claims) };
+}
+
+/** Whether all of them match. */
+export function compileClaims(wanted: Readonly<Record<string, ClaimPattern>>): (claims: Claims) => boolean {
+  const tests = Object.entries(wanted).map(([name, pattern]) => {
     const globs = patternsOf(pattern)
       .map((text) => compileGlob(text))
       .filter((glob) => glob !== undefined);
     return { name, globs };
   });
-  return {
-    rule,
-    matches: (claims) =>
-      tests.length > 0 &&
-      tests.every(({ name, globs }) => textsOf(claimOf(claims, name)).some((value) => fits(globs, value))),
-  };
+  return (claims) =>
+    tests.every(({ name, globs }) => textsOf(claimOf(claims, name)).some((value) => fits(globs, value)));
 }
 
 function fits(globs: readonly Glob[], value: string): boolean {
@@ -64,6 +67,8 @@ export function identityOf(
   if (name === undefined) return undefined;
   const groupsClaim = issuer.groupsClaim ?? (isForPeople ? 'groups' : undefined);
   const told = groupsClaim === undefined ? [] : textsOf(claimOf(claims, groupsClaim)).filter(isShownName);
+  const wanted = issuer.required?.groups ?? [];
+  if (wanted.length > 0 && !wanted.some((group) => told.includes(group))) return undefined;
   return {
     kind: isForPeople ? 'user' : 'jwt',
     name,

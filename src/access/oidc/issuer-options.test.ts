@@ -2,7 +2,18 @@ import { describe, expect, it } from 'vitest';
 import { signingKey } from '../../../test/kit/jwt-issuer.ts';
 import { type JwtIssuer, jwtPresets } from './issuer-options.ts';
 import { createJwtAuthenticator } from './jwt-authenticator.ts';
-import { ask, audience, authenticator, claims, clock, kit, rules, useIssuer } from './test-jwt.ts';
+import {
+  ask,
+  audience,
+  authenticator,
+  claims,
+  clock,
+  good,
+  kit,
+  refused,
+  rules,
+  useIssuer,
+} from './test-jwt.ts';
 
 useIssuer();
 
@@ -30,6 +41,47 @@ describe('options', () => {
     ],
   ])('%s is refused', (_, options, message) => {
     expect(() => authenticator(options)).toThrow(message);
+  });
+
+  it.each([
+    'https://token.actions.githubusercontent.com',
+    'https://token.actions.githubusercontent.com/acme-corp',
+    'https://gitlab.com',
+  ])('know %s as an issuer for everybody, with or without a preset', (issuer) => {
+    const branch = [{ claims: { ref: 'refs/heads/main' } }];
+    expect(() => authenticator({ issuer, rules: branch })).toThrow(/names no owner/);
+    expect(() => authenticator({ issuer, isPublic: false, rules: branch })).toThrow(/names no owner/);
+    const owned = [{ claims: { repository_owner: ['acme', 'acme-labs'] } }];
+    expect(() => authenticator({ issuer, rules: owned })).not.toThrow();
+    const any = [{ claims: { repository_owner: ['acme', '*'] } }];
+    expect(() => authenticator({ issuer, rules: any })).toThrow(/names no owner/);
+    expect(() => authenticator({ issuer, rules: [{ claims: { repository_owner: [] } }] })).toThrow();
+  });
+
+  it('ask for no owner of an instance of one\u2019s own', () => {
+    const issuer = 'https://gitlab.corp.example';
+    expect(() => authenticator({ issuer, rules: [{ claims: { ref: 'main' } }] })).not.toThrow();
+  });
+
+  it('let only those log in who are in a required group, and whose claims are as required', async () => {
+    const people = (required: JwtIssuer['required']) =>
+      authenticator({ isForPeople: true, rules: [], nameClaim: 'sub', required });
+    const signed = await good({ hd: 'corp.example', groups: ['dev', 'ops'] });
+    const who = async (groups: string[], claims: Record<string, string[]> = {}) => {
+      const answer = await ask(people({ groups, claims }), signed);
+      return typeof answer === 'string' ? answer : answer.groups;
+    };
+    expect(await who([])).toEqual(['dev', 'ops']);
+    expect(await who(['dev'])).toEqual(['dev', 'ops']);
+    expect(await who(['sales', 'ops'])).toEqual(['dev', 'ops']);
+    expect(await who(['sales'])).toBe('wrong');
+    expect(await who([], { hd: ['corp.example'] })).toEqual(['dev', 'ops']);
+    expect(await who([], { hd: ['other.example', 'corp.example'] })).toEqual(['dev', 'ops']);
+    expect(await who([], { hd: ['other.example'] })).toBe('wrong');
+    expect(await who([], { hd: ['corp.example'], tid: ['1'] })).toBe('wrong');
+    expect(await who(['sales'], { hd: ['corp.example'] })).toBe('wrong');
+    expect(refused).toContain('it does not have the required claims');
+    expect(() => people({ groups: [], claims: { hd: ['['] } })).toThrow(/malformed/);
   });
 
   it('refuse one issuer named twice', () => {

@@ -1,11 +1,12 @@
 /** Whose JWTs are believed and what they stand for; the check of it; what is usual for GitHub Actions and GitLab CI. */
 import { ModferryError } from '../../lib/errors.ts';
+import { isPublicJobIssuer, namesOwner, type WantedClaim } from '../../lib/token-issuers.ts';
 import { isLoopbackHost } from '../../outbound/network-address.ts';
 import type { Scopes } from '../types.ts';
-import { claimPatternFault, patternsOf } from './claims.ts';
+import { claimPatternFault } from './claims.ts';
 
 /** One value, or several of which any may match. Texts are globs as in path.Match: `*` does not cross a slash. */
-export type ClaimPattern = string | number | boolean | readonly (string | number | boolean)[];
+export type ClaimPattern = WantedClaim;
 
 export interface JwtRule {
   /** All of these claims must match; at least one. A dot goes into an object: `realm_access.roles`. */
@@ -16,6 +17,14 @@ export interface JwtRule {
   readonly groups?: readonly string[] | undefined;
   /** Undefined: not limited beyond the rules of the route. */
   readonly scopes?: Scopes | undefined;
+}
+
+/** What a token must say besides, or it is nobody's. */
+export interface RequiredClaims {
+  /** At least one of these must be among the groups. Empty: none is asked for. */
+  readonly groups: readonly string[];
+  /** All of these must match. */
+  readonly claims: Readonly<Record<string, ClaimPattern>>;
 }
 
 export interface JwtIssuer {
@@ -42,8 +51,13 @@ export interface JwtIssuer {
    * rule says so. Default false.
    */
   readonly isForPeople?: boolean | undefined;
-  /** True: everybody can get tokens from it, so a rule must name an owner (`ownerClaims`). Default false. */
+  /**
+   * True: everybody can get tokens from it, so a rule must name an owner (`ownerClaims`). Default: by its URL; false does
+   * not make a known public issuer another one.
+   */
   readonly isPublic?: boolean | undefined;
+  /** Undefined: every token that is good and fits `rules` counts. */
+  readonly required?: RequiredClaims | undefined;
   /** PEM file with further certificate authorities, beside the default ones. */
   readonly caFile?: string | undefined;
 }
@@ -62,23 +76,6 @@ export const jwtPresets: Readonly<Record<'github' | 'gitlab', JwtPreset>> = {
   /** @see https://docs.gitlab.com/ci/secrets/id_token_authentication/ */
   gitlab: { issuer: 'https://gitlab.com', nameClaim: 'sub', algorithms: ['RS256'], isPublic: true },
 };
-
-/**
- * One of them says whose job it is. The issuer sets them; a job cannot choose. `job_workflow_ref` is not among them:
- * everybody may call a workflow of a public repository.
- */
-export const ownerClaims = [
-  'sub',
-  'repository',
-  'repository_id',
-  'repository_owner',
-  'repository_owner_id',
-  'enterprise',
-  'project_path',
-  'project_id',
-  'namespace_path',
-  'namespace_id',
-];
 
 export const defaultAlgorithms = ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA', 'Ed25519'] as const;
 /** `none` and the HMACs are not among them: a public key is no shared secret. */
@@ -113,6 +110,12 @@ function issuerFault(options: JwtIssuer): string | undefined {
   if (algorithms.length === 0) return 'no algorithm is named; write e.g. RS256';
   if (rules.length === 0 && options.isForPeople !== true)
     return 'no rules: its tokens would mean nobody; write at least one';
+  const isPublic = options.isForPeople !== true && (options.isPublic === true || isPublicJobIssuer(issuer));
+  const required = Object.entries(options.required?.claims ?? {});
+  for (const [name, pattern] of required) {
+    const fault = claimPatternFault(pattern);
+    if (fault !== undefined) return `required claim ${name}: ${fault}`;
+  }
   for (const { claims } of rules) {
     const names = Object.keys(claims);
     if (names.length === 0) return 'a rule without claims would match every token; name some';
@@ -120,22 +123,11 @@ function issuerFault(options: JwtIssuer): string | undefined {
       const fault = claimPatternFault(claims[name] ?? []);
       if (fault !== undefined) return `claim ${name}: ${fault}`;
     }
-    if (options.isPublic === true && !names.some((name) => isOwned(name, claims[name]))) {
+    if (isPublic && !namesOwner(claims)) {
       return 'everybody can get tokens from it, and a rule names no owner; add e.g. repository_owner or namespace_path';
     }
   }
   return undefined;
-}
-
-/** A wildcard where the owner stands names an owner as little as no claim at all. */
-function isOwned(name: string, pattern: ClaimPattern | undefined): boolean {
-  if (!ownerClaims.includes(name) || pattern === undefined) return false;
-  return patternsOf(pattern).every((text) => {
-    // `repo:OWNER/NAME:…` and `project_path:GROUP/PROJECT:…`
-    const path = name === 'sub' ? text.replace(/^[\w-]*:/, '') : text;
-    const [owner = ''] = path.split('/');
-    return owner !== '' && !/[*?[\\]/.test(owner);
-  });
 }
 
 /** Over https, or within this machine. */

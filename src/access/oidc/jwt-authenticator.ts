@@ -8,7 +8,7 @@ import { messageOf } from '../../lib/errors.ts';
 import type { ProxyRule } from '../../outbound/proxy-rule.ts';
 import { directRule } from '../../outbound/proxy-rule.ts';
 import type { Authenticator, Credentials, Identity } from '../types.ts';
-import { type CompiledRule, compileRule, identityOf } from './claims.ts';
+import { type Claims, type CompiledRule, compileClaims, compileRule, identityOf } from './claims.ts';
 import { IssuerKeys } from './issuer-keys.ts';
 import { checkIssuers, defaultAlgorithms, type JwtIssuer } from './issuer-options.ts';
 
@@ -32,6 +32,7 @@ interface Issuer {
   readonly options: JwtIssuer;
   readonly keys: IssuerKeys;
   readonly rules: readonly CompiledRule[];
+  readonly hasRequired: (claims: Claims) => boolean;
 }
 
 /**
@@ -47,7 +48,8 @@ export function createJwtAuthenticator(
   for (const options of issuers) {
     const { issuer, jwksUrl, caFile, rules } = options;
     const keys = new IssuerKeys({ issuer, jwksUrl, caFile, proxy, clock });
-    known.set(issuer, { options, keys, rules: rules.map(compileRule) });
+    const hasRequired = compileClaims(options.required?.claims ?? {});
+    known.set(issuer, { options, keys, rules: rules.map(compileRule), hasRequired });
   }
   return {
     name: issuers.map(({ issuer }) => `oidc:${issuer}`).join(', '),
@@ -85,7 +87,7 @@ function issuerIn(token: string): string | undefined {
 /** The reason where there is no identity. */
 async function verify(
   token: string,
-  { options, keys, rules }: Issuer,
+  { options, keys, rules, hasRequired }: Issuer,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<Identity | string> {
@@ -106,9 +108,10 @@ async function verify(
       return 'it was issued in the future';
     const refusal = options.isForPeople === true ? idTokenFault(token, payload['azp'], audience) : undefined;
     if (refusal !== undefined) return refusal;
+    if (!hasRequired(payload)) return 'it does not have the required claims';
     return (
       identityOf(payload, options, rules, exp * 1000) ??
-      'no rule matches its claims, or its name claim is missing'
+      'no rule matches its claims, its name claim is missing, or none of the required groups is in it'
     );
   } catch (error) {
     if (error instanceof errors.JOSEError) return messageOf(error);

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { ModferryError } from '../../lib/errors.ts';
 import { FakeClock } from '../../lib/fake-clock.ts';
+import { TokenError } from '../tokens/token-record.ts';
 import type { Credentials, Identity } from '../types.ts';
-import { loginApi } from './login-api.ts';
+import { type EndedLogin, loginApi } from './login-api.ts';
 
 const alice: Identity = {
   kind: 'user',
@@ -28,7 +29,10 @@ function api(answer: (credentials: Credentials) => Identity | 'wrong' | 'other')
     sessionMs: 3_600_000,
     clock,
     mint: (grant) => `mf_${minted.push(grant)}`,
-    revoke: (token) => revoked.push(token) > 0 && token === 'mf_1',
+    revoke: (token): EndedLogin => {
+      revoked.push(token);
+      return token === 'mf_1' ? { kind: 'ended', id: 'ab', name: 'alice' } : { kind: 'none' };
+    },
   });
   return { made, minted, revoked, clock };
 }
@@ -72,11 +76,31 @@ describe('loginApi', () => {
     });
   });
 
+  it.each<[string, Error, string]>([
+    ['there is no room', new TokenError('too_many', 'there are 3 log-ins already'), 'there are 3 log-ins'],
+    ['the lock is held', new ModferryError('locked', 'somebody else writes'), 'somebody else writes'],
+    ['the disk is full', Object.assign(new Error('ENOSPC: /secret/place'), { code: 'ENOSPC' }), '(ENOSPC)'],
+  ])('says 503 and why when %s', async (_, error, text) => {
+    const { made } = api(() => {
+      throw error;
+    });
+    const reply = await made.exchange('Bearer x', never);
+    expect(reply).toMatchObject({ status: 503, text: expect.stringContaining(text) });
+    expect(JSON.stringify(reply)).not.toContain('/secret');
+  });
+
+  it('does not hide a mistake of the program', async () => {
+    const { made } = api(() => {
+      throw new TypeError('x is not a function');
+    });
+    await expect(made.exchange('Bearer x', never)).rejects.toThrow('x is not a function');
+  });
+
   it('ends a token', async () => {
     const { made, revoked } = api(() => alice);
-    expect(await made.end('Bearer mf_1')).toBe(true);
-    expect(await made.end('Bearer mf_2')).toBe(false);
-    expect(await made.end(undefined)).toBe(false);
+    expect(await made.end('Bearer mf_1')).toEqual({ kind: 'ended', id: 'ab', name: 'alice' });
+    expect(await made.end('Bearer mf_2')).toEqual({ kind: 'none' });
+    expect(await made.end(undefined)).toEqual({ kind: 'none' });
     expect(revoked).toEqual(['mf_1', 'mf_2']);
   });
 });

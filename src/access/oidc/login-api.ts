@@ -3,8 +3,8 @@
  * for the ID token that comes of it. The ID token's nonce is the client's to check: it is the one who sent it.
  */
 import type { Clock } from '../../lib/clock.ts';
-import { ModferryError, messageOf } from '../../lib/errors.ts';
 import { parseAuthorization } from '../credentials.ts';
+import { troubleOf } from '../trouble.ts';
 import type { Authenticator } from '../types.ts';
 
 /** The answer to `GET /-/v1/login`. */
@@ -23,6 +23,15 @@ export interface LoginGrant {
   readonly expiresAt: string;
 }
 
+/** What became of a token that was to be ended. */
+export type EndedLogin =
+  /** `id` and `name` of the log-in, for audit. */
+  | { readonly kind: 'ended'; readonly id: string; readonly name: string }
+  /** It is a token of a machine, which only an administrator ends. */
+  | { readonly kind: 'static' }
+  /** It is no token, or ended before. */
+  | { readonly kind: 'none' };
+
 /** `text` is a sentence for the client. 200, 401 or 503. */
 export type LoginReply =
   | { readonly status: 200; readonly grant: LoginGrant }
@@ -40,16 +49,19 @@ export interface LoginApiOptions extends LoginInfo {
     readonly groups: readonly string[];
     readonly expiresAtMs: number;
   }): string | Promise<string>;
-  /** Ends a login token. False: it is none, or it ended before. */
-  revoke(token: string): boolean | Promise<boolean>;
+  /** Ends a login token. */
+  revoke(token: string): EndedLogin | Promise<EndedLogin>;
 }
 
 export interface LoginApi {
   info(): LoginInfo;
-  /** `authorization` is the header: `Bearer` and the ID token. Rejects with the signal's reason, or as `mint` does. */
+  /**
+   * `authorization` is the header: `Bearer` and the ID token. Rejects with the signal's reason. 503 where the issuer or
+   * the tokens cannot be had.
+   */
   exchange(authorization: string | undefined, signal: AbortSignal): Promise<LoginReply>;
-  /** `DELETE /-/v1/login`. True: the token in the header is a login token no more. */
-  end(authorization: string | undefined): Promise<boolean>;
+  /** `DELETE /-/v1/login`, for the token in the header. Rejects as `revoke` does. */
+  end(authorization: string | undefined): Promise<EndedLogin>;
 }
 
 const defaultSessionMs = 12 * 3_600_000;
@@ -68,7 +80,7 @@ export function loginApi(options: LoginApiOptions): LoginApi {
         if (typeof identity === 'string') {
           return {
             status: 401,
-            text: `this is no valid ID token of ${issuer} for ${clientId}; log in again`,
+            text: `this is no valid ID token of ${issuer} for ${clientId}, or not of somebody who may log in here; log in again, or ask whoever runs this server: its log says why`,
           };
         }
         const { name, groups } = identity;
@@ -79,13 +91,15 @@ export function loginApi(options: LoginApiOptions): LoginApi {
           grant: { token, name, groups, expiresAt: new Date(expiresAtMs).toISOString() },
         };
       } catch (error) {
-        if (!(error instanceof ModferryError) || error.code !== 'issuer_unavailable') throw error;
-        return { status: 503, text: messageOf(error) };
+        if (signal.aborted) throw error;
+        const text = troubleOf(error);
+        if (text === undefined) throw error;
+        return { status: 503, text };
       }
     },
     async end(authorization) {
       const credentials = parseAuthorization(authorization ?? '');
-      return credentials?.kind === 'bearer' && (await options.revoke(credentials.token));
+      return credentials?.kind === 'bearer' ? await options.revoke(credentials.token) : { kind: 'none' };
     },
   };
 }

@@ -4,6 +4,7 @@
  */
 import { parseDuration } from '../../lib/duration.ts';
 import { ModferryError } from '../../lib/errors.ts';
+import { troubleOf } from '../trouble.ts';
 import { badToken, infoToJson, type NewToken, TokenError, timeOf } from './token-record.ts';
 import type { Tokens } from './tokens.ts';
 
@@ -25,7 +26,7 @@ const statusByCode: Readonly<Record<TokenError['code'], number>> = {
   bad_token: 400,
   exists: 409,
   absent: 404,
-  too_many: 409,
+  too_many: 503,
   damaged: 503,
   no_folder: 503,
 };
@@ -84,7 +85,7 @@ function expiryOf(inText: unknown, atText: unknown, nowMs: number): number | und
   return nowMs + durationMs;
 }
 
-/** Never rejects with a TokenError: those become replies. `nowMs`: as `Clock.now`. */
+/** Never rejects with a ModferryError or the system's: those become replies. `nowMs`: as `Clock.now`. */
 export function tokenApi(tokens: Tokens, nowMs: () => number): TokenApi {
   return {
     create: (json, who) =>
@@ -103,9 +104,11 @@ async function replied(work: () => Promise<TokenReply>): Promise<TokenReply> {
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof ModferryError)) throw error;
-    // A lock that others hold is no fault of whoever asks.
+    const message = troubleOf(error);
+    if (message === undefined) throw error;
+    // A lock that others hold, or a disk that gives nothing, is no fault of whoever asks.
     const status = error instanceof TokenError ? statusByCode[error.code] : 503;
-    return { status, body: { error: { code: error.code, message: error.message } } };
+    const code = error instanceof ModferryError ? error.code : 'unavailable';
+    return { status, body: { error: { code, message } } };
   }
 }

@@ -13,12 +13,13 @@ import { removeLeftovers } from '../../lib/leftovers.ts';
 import { type HeldLock, LockFile } from '../../lib/lock-file.ts';
 import { maxTokens, recordFromJson, recordToJson, TokenError, type TokenRecord } from './token-record.ts';
 
-/** 20,000 tokens with scopes and groups as people have them. */
-export const maxTokensBytes = 32 * 1024 * 1024;
+/** 20,000 static tokens with scopes and groups as people have them, and as much for log-ins. */
+const maxKindBytes = 32 * 1024 * 1024;
+export const maxTokensBytes = 2 * maxKindBytes + 1024;
 /** The oldest are forgotten beyond that. */
 const maxRevoked = 50_000;
 export const maxRevokedBytes = (maxRevoked + 1) * 80;
-/** Expired ones are shown for so long. */
+/** Expired ones are shown for so long; log-ins go at once. */
 const keepExpiredMs = 30 * 24 * 3_600_000;
 
 export interface TokenState {
@@ -40,7 +41,7 @@ export function parseTokens(text: string | undefined, file: string): TokenRecord
   if (text === undefined) return [];
   const entries = entriesOf(text);
   const records = entries?.map(recordFromJson);
-  if (records === undefined || records.length > maxTokens || records.includes(undefined)) {
+  if (records === undefined || records.length > 2 * maxTokens || records.includes(undefined)) {
     throw new TokenError(
       'damaged',
       `${file} cannot be understood, so no token is accepted; mend it, or put a backup in its place`,
@@ -96,21 +97,41 @@ export async function changeTokens(
     if (after === undefined) return;
     const nowMs = clock.now();
     const tokens = after.tokens.filter(
-      ({ expiresAtMs }) => expiresAtMs === undefined || expiresAtMs > nowMs - keepExpiredMs,
+      ({ kind, expiresAtMs }) =>
+        expiresAtMs === undefined || expiresAtMs > nowMs - (kind === 'login' ? 0 : keepExpiredMs),
     );
-    if (tokens.length > maxTokens) {
-      throw new TokenError('too_many', `there are ${maxTokens} tokens already; revoke some first`);
-    }
+    const lines = tokens.map((token) => `    ${JSON.stringify(recordToJson(token))}`);
+    const known = new Set(before.tokens.map((token) => token.hash));
+    // Whatever is there already may be changed and taken away.
+    if (tokens.some((token) => !known.has(token.hash))) checkRoom(tokens, lines);
     await removeLeftovers(file, clock);
     // First what takes away: if the power fails in between, nothing is valid that should not be.
     if (after.revoked.length > before.revoked.length) {
-      const lines = after.revoked.slice(-maxRevoked).map((each) => `${each}\n`);
-      await replace(revokedFileIn(dataDir), lines.join(''), dataDir, held);
+      const hashes = after.revoked.slice(-maxRevoked).map((each) => `${each}\n`);
+      await replace(revokedFileIn(dataDir), hashes.join(''), dataDir, held);
     }
-    const lines = tokens.map((token) => `    ${JSON.stringify(recordToJson(token))}`);
     const list = lines.length === 0 ? '[]' : `[\n${lines.join(',\n')}\n  ]`;
     await replace(file, `{\n  "version": 1,\n  "tokens": ${list}\n}\n`, dataDir, held);
   });
+}
+
+/**
+ * Log-ins are counted apart, so that no number of them keeps an operator from making a token. Throws TokenError
+ * `too_many`. `lines` are those of the tokens.
+ */
+function checkRoom(tokens: readonly TokenRecord[], lines: readonly string[]): void {
+  for (const kind of ['static', 'login'] as const) {
+    let [count, sizeBytes] = [0, 0];
+    for (const [index, token] of tokens.entries()) {
+      if (token.kind !== kind) continue;
+      count += 1;
+      sizeBytes += Buffer.byteLength(lines[index] ?? '') + 2;
+    }
+    if (count <= maxTokens && sizeBytes <= maxKindBytes) continue;
+    const what = kind === 'login' ? 'log-ins' : 'tokens';
+    const most = count > maxTokens ? `${maxTokens} ${what}` : `${maxKindBytes} bytes of ${what}`;
+    throw new TokenError('too_many', `there are ${most} already; an operator revokes some first`);
+  }
 }
 
 /** A copy of what cannot be understood, once for each content. Best effort: the file itself stays as well. */

@@ -43,6 +43,7 @@ export class TokenError extends ModferryError<
   'bad_token' | 'exists' | 'absent' | 'too_many' | 'damaged' | 'no_folder'
 > {}
 
+/** Of static tokens, and as many log-ins. */
 export const maxTokens = 20_000;
 const maxPatterns = 100;
 const maxPatternLength = 500;

@@ -124,6 +124,75 @@ describe('Tokens', () => {
     expect(await tokens.authenticate(bearer(later[0]?.token ?? ''))).toMatchObject({ name: 'alice' });
   });
 
+  it('ends a login by its token, and no token of a machine', async () => {
+    const { tokens, clock } = await open(await folder());
+    const expiresAtMs = clock.now() + dayMs;
+    const { token, info } = await tokens.createLogin({ name: 'alice', groups: [], expiresAtMs });
+    const machine = await tokens.create(asked, 'local');
+    expect(await tokens.endLogin(machine.token)).toEqual({ kind: 'static' });
+    expect(await tokens.authenticate(bearer(machine.token))).toMatchObject({ name: 'ci' });
+    expect(await tokens.endLogin(token)).toEqual({ kind: 'ended', id: info.id, name: 'alice' });
+    expect(await tokens.authenticate(bearer(token))).toBe('wrong');
+    for (const other of [token, newTokenText(), 'mfy_x', '']) {
+      expect(await tokens.endLogin(other)).toEqual({ kind: 'none' });
+    }
+  });
+
+  it('keeps no login beyond its end, but a token of a machine for a while', async () => {
+    const dataDir = await folder();
+    const { tokens, clock } = await open(dataDir);
+    const expiresAtMs = clock.now() + 1_000;
+    for (const name of ['alice', 'bob']) await tokens.createLogin({ name, groups: [], expiresAtMs });
+    await tokens.create({ ...asked, expiresAtMs }, 'local');
+    await clock.advance(1_000);
+    await tokens.create({ ...asked, name: 'next' }, 'local');
+    expect((await tokens.list()).map(({ name }) => name)).toEqual(['ci', 'next']);
+  });
+
+  it('counts logins apart: however many there are, a token of a machine can be made', async () => {
+    const dataDir = await folder();
+    const { tokens, clock } = await open(dataDir);
+    const expiresAtMs = clock.now() + dayMs;
+    await tokens.createLogin({ name: 'alice', groups: [], expiresAtMs });
+    const [one] = (JSON.parse(readFileSync(tokensFileIn(dataDir), 'utf8')) as { tokens: object[] }).tokens;
+    const many = Array.from({ length: 20_000 }, (_, index) => ({
+      ...one,
+      id: index.toString(16).padStart(12, '0'),
+      hash: index.toString(16).padStart(64, '0'),
+    }));
+    writeFileSync(tokensFileIn(dataDir), JSON.stringify({ version: 1, tokens: many }));
+    await tokens.reread();
+    const order = { name: 'bob', groups: [], expiresAtMs };
+    await expect(tokens.createLogin(order)).rejects.toMatchObject({ code: 'too_many' });
+    expect(await tokens.create(asked, 'local')).toMatchObject({ info: { name: 'ci' } });
+    // Those of one user give way to each other.
+    await expect(tokens.createLogin({ ...order, name: 'alice' })).resolves.toMatchObject({
+      info: { name: 'alice' },
+    });
+  });
+
+  it('lets no groups make the file larger than can be read again', async () => {
+    const dataDir = await folder();
+    const { tokens, clock } = await open(dataDir);
+    const groups = Array.from({ length: 1_000 }, (_, index) => `${index} ${'g'.repeat(190)}`);
+    await tokens.createLogin({ name: 'u', groups, expiresAtMs: clock.now() + dayMs });
+    const [one] = (JSON.parse(readFileSync(tokensFileIn(dataDir), 'utf8')) as { tokens: object[] }).tokens;
+    const mostBytes = 32 * 1024 * 1024;
+    const fitting = Math.floor(mostBytes / (Buffer.byteLength(JSON.stringify(one)) + 6));
+    const many = Array.from({ length: fitting }, (_, index) => ({
+      ...one,
+      id: index.toString(16).padStart(12, '0'),
+      hash: index.toString(16).padStart(64, '0'),
+      name: `v${index}`,
+    }));
+    writeFileSync(tokensFileIn(dataDir), JSON.stringify({ version: 1, tokens: many }));
+    const order = { name: 'last', groups, expiresAtMs: clock.now() + dayMs };
+    await expect(tokens.createLogin(order)).rejects.toMatchObject({ code: 'too_many' });
+    await tokens.reread();
+    expect(tokens.fault).toBeUndefined();
+    expect(await tokens.create(asked, 'local')).toMatchObject({ info: { name: 'ci' } });
+  });
+
   it('refuses an expired token at once', async () => {
     const { tokens, clock } = await open(await folder());
     const { token } = await tokens.create({ ...asked, expiresAtMs: clock.now() + 1_000 }, 'local');
@@ -331,6 +400,21 @@ describe('tokenApi', () => {
     expect(await api.revoke(info.id)).toEqual({ status: 200, body: { revoked: info } });
     expect(await api.revoke(info.id)).toMatchObject({ status: 404, body: { error: { code: 'absent' } } });
     expect(await tokens.authenticate(bearer(token))).toBe('wrong');
+  });
+
+  it('says 503 and why when the folder does not do what it should, and never how it is called', async () => {
+    const dataDir = await folder();
+    const { tokens, clock } = await open(dataDir);
+    const api = tokenApi(tokens, () => clock.now());
+    mkdirSync(tokensFileIn(dataDir), { recursive: true });
+    const replies = [await api.list(), await api.create({ name: 'a' }, 'x'), await api.revoke('a')];
+    for (const reply of replies) {
+      expect(reply).toMatchObject({
+        status: 503,
+        body: { error: { message: expect.stringContaining('EISDIR') } },
+      });
+      expect(JSON.stringify(reply)).not.toContain(dataDir);
+    }
   });
 
   it('gives all that the rules allow to read, and nothing else, when nothing is said', async () => {

@@ -5,6 +5,7 @@
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { RevisedAuthenticator } from '../access-options.ts';
+import type { EndedLogin } from '../oidc/login-api.ts';
 import type { Credentials, Identity } from '../types.ts';
 import { WatchedFile } from '../watched-file.ts';
 import {
@@ -141,13 +142,26 @@ export class Tokens implements RevisedAuthenticator {
     return revoked;
   }
 
-  /** By the token itself: whoever has it may end it. False: it is none that is known. Rejects as `revoke`. */
-  async revokeText(text: string): Promise<boolean> {
+  /**
+   * By the token itself: whoever logged in may end that. A token of a machine is not theirs to end. Rejects as `revoke`,
+   * or with TokenError `damaged`.
+   */
+  async endLogin(text: string): Promise<EndedLogin> {
     const key = tokenHash(text);
-    const record = key === undefined ? undefined : this.#byHash.get(key);
-    if (record === undefined) return false;
-    await this.revoke(record.id);
-    return true;
+    if (key === undefined) return { kind: 'none' };
+    const fault = this.#firstFault;
+    if (fault !== undefined) throw fault;
+    const record = this.#byHash.get(key);
+    if (record === undefined || this.#revoked.has(key)) return { kind: 'none' };
+    if (record.kind === 'static') return { kind: 'static' };
+    try {
+      const { id, name } = await this.revoke(record.id);
+      return { kind: 'ended', id, name };
+    } catch (error) {
+      // Another process was quicker.
+      if (error instanceof TokenError && error.code === 'absent') return { kind: 'none' };
+      throw error;
+    }
   }
 
   /** As `listTokens`. */

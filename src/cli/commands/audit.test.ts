@@ -43,6 +43,27 @@ describe('modferry audit', () => {
     expect(stdout).not.toContain('\u001b');
   });
 
+  it('says which token, and what else an entry tells', async () => {
+    const data = tempFolder();
+    const token: AuditEntry = { action: 'token_create', who: 'user:ops', from: 'local', result: 'ok' };
+    await noteIn(
+      data,
+      'a',
+      { ...token, data: { id: '3f9a0c21', name: 'ci\u001b[2J' } },
+      { ...token, action: 'token_revoke', data: { id: '3f9a0c21', name: undefined } },
+      { ...publish, data: { outcome: 'published', h1: 'x'.repeat(100), size: 12 } },
+      { ...token, action: 'rules', data: { revision: 2, restartNeededFor: [] } },
+    );
+    const { stdout } = await fakeCli().run('audit', '--data', data);
+    expect(stdout.split('\n').map((line) => /(?:from \S+) +(.*)$/.exec(line)?.[1] ?? '')).toEqual([
+      'name ci?[2J, id 3f9a0c21',
+      'id 3f9a0c21',
+      `corp.example/lib@v1.0.0  outcome published, h1 ${'x'.repeat(60)}…, size 12`,
+      'revision 2',
+      '',
+    ]);
+  });
+
   it('selects', async () => {
     const data = tempFolder();
     await noteIn(data, 'a', publish, denied, { ...publish, module: 'corp.example/lib/sub' });

@@ -39,13 +39,8 @@ export async function audit(this: CliContext, flags: AuditFlags): Promise<void> 
   const sinceMs = flags.since === undefined ? undefined : this.clock.now() - flags.since;
   const isModule = module === undefined ? undefined : compilePatterns(module);
   const reader = new AuditReader(dataDir, { sinceMs, action, who, isModule, result });
-  let newest: AuditRecord[] = [];
-  await read(reader, dataDir, (record) => {
-    newest.push(record);
-    // The files may hold millions: only what is shown stays.
-    if (newest.length >= 2 * limit) newest = newest.slice(-limit);
-  });
-  const shown = newest.slice(-limit);
+  const shown: AuditRecord[] = [];
+  await read(reader, dataDir, (record) => shown.push(record), limit);
   print(this, flags, shown);
   await this.stdout.drained();
   if (flags.follow !== true) {
@@ -64,9 +59,10 @@ async function read(
   reader: AuditReader,
   dataDir: string,
   onRecord: (record: AuditRecord) => void,
+  limit?: number,
 ): Promise<void> {
   try {
-    await reader.read(onRecord);
+    await reader.read(onRecord, limit);
   } catch (error) {
     const hint = errnoOf(error) === 'EACCES' ? '; run it as the user that modferry runs as' : '';
     throw new CliError('failed', `the audit in ${dataDir} cannot be read: ${messageOf(error)}${hint}`, {

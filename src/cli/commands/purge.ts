@@ -3,7 +3,8 @@
  * one, so that it also stops fills under way; otherwise it is done here. Either way every process on the folder
  * knows within a second.
  */
-import type { PurgeEvent } from '../../store/store.ts';
+import { join } from 'node:path';
+import { type PurgeOrder, type PurgeOutcome, purgeOnFolder } from '../../publish/purge-stored.ts';
 import { adminSockets, askRunning } from '../admin-client.ts';
 import { CliError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
@@ -16,14 +17,12 @@ import { type FolderFlags, type FolderSettings, loadFolder } from '../settings.t
 export interface PurgeFlags extends FolderFlags {
   readonly json?: boolean;
   readonly yes?: boolean;
+  /** What was published here goes too; its names stay taken. */
+  readonly force?: boolean;
 }
 
-interface PurgeResult {
-  readonly removedVersions: number;
-  readonly removedBytes: number;
-}
-
-/** Rejects with CliError `usage`, `absent` (no store there), `failed` (refused by the process), or StoreError. */
+/** Rejects with CliError `usage`, `absent` (no store there), `failed` (refused by the process),
+ * ModferryError `published_here`, or StoreError. */
 export async function purge(this: CliContext, flags: PurgeFlags, argument: string): Promise<void> {
   const { path, version } = parseModuleArgument(argument);
   if (version === undefined && this.stdin.isTty && flags.yes !== true) {
@@ -34,11 +33,18 @@ export async function purge(this: CliContext, flags: PurgeFlags, argument: strin
   }
   const settings = await loadFolder(this, flags);
   const { dataDir, loaded } = settings;
-  const event: PurgeEvent = version === undefined ? { path } : { path, version };
+  const isForced = flags.force === true;
   const sockets = await adminSockets(dataDir, loaded.config.adminSocket, this.cwd);
-  const body = version === undefined ? { module: path } : { module: path, version };
+  const body = {
+    module: path,
+    ...(version === undefined ? {} : { version }),
+    ...(isForced ? { force: true } : {}),
+  };
   const answer = await askRunning(sockets, { method: 'POST', path: '/purge' }, body);
-  const result = answer === undefined ? await purgeHere(this, settings, event) : resultOf(answer);
+  const result =
+    answer === undefined
+      ? await purgeHere(this, settings, { path, version, isForced, who: 'local' })
+      : resultOf(answer);
   if (flags.json === true) {
     writeJsonLine(this.stdout, {
       module: path,
@@ -49,31 +55,37 @@ export async function purge(this: CliContext, flags: PurgeFlags, argument: strin
     return;
   }
   const what = version === undefined ? path : `${path}@${version}`;
-  const { removedVersions, removedBytes } = result;
+  const { removedVersions, removedBytes, tombstones } = result;
   if (removedVersions === 0) this.stdout.write(`nothing of ${what} was stored\n`);
   else
     this.stdout.write(`purged ${what}: ${plural(removedVersions, 'version')}, ${formatSize(removedBytes)}\n`);
+  if (tombstones > 0) {
+    const names = tombstones === 1 ? 'its name stays taken' : 'their names stay taken';
+    this.stdout.write(`${plural(tombstones, 'version')} of it had been published here: ${names}\n`);
+  }
 }
 
 async function purgeHere(
   context: CliContext,
   settings: FolderSettings,
-  event: PurgeEvent,
-): Promise<PurgeResult> {
+  order: PurgeOrder,
+): Promise<PurgeOutcome> {
   const store = await openForChanging(settings, context.clock);
   try {
-    const result = await store.purge(event);
-    const { path: module, version } = event;
-    await noteAudit(context, settings.dataDir, { action: 'purge', module, version });
+    const result = await purgeOnFolder(order, store, join(settings.dataDir, 'meta'), context.clock);
+    const { path: module, version, isForced } = order;
+    const data = isForced ? { force: true } : undefined;
+    await noteAudit(context, settings.dataDir, { action: 'purge', module, version, data });
     return result;
   } finally {
     await store.close();
   }
 }
 
-function resultOf(answer: Record<string, unknown>): PurgeResult {
+function resultOf(answer: Record<string, unknown>): PurgeOutcome {
   return {
     removedVersions: Number(answer['removedVersions'] ?? 0),
     removedBytes: Number(answer['removedBytes'] ?? 0),
+    tombstones: Number(answer['tombstones'] ?? 0),
   };
 }

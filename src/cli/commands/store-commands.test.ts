@@ -1,7 +1,8 @@
 import { appendFileSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { ModulePath } from '../../gomod/types.ts';
+import { parseModulePath } from '../../gomod/module-path.ts';
+import type { ModulePath, Version } from '../../gomod/types.ts';
 import { listenAdmin } from '../../http/admin.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { openFsStore } from '../../store/fs/fs-store.ts';
@@ -169,6 +170,38 @@ describe('modferry purge', () => {
     expect((await cli.run('ls')).stdout).toBe('');
   });
 
+  it('leaves what was published here to unpublish, unless it is forced', async () => {
+    const { data, cli } = await withStore(`${cobra}@v1.9.0`);
+    const store = await openFsStore({ folder: data, clock: systemClock });
+    for (const ext of ['info', 'mod', 'zip'] as const) {
+      const staged = await store.stage({
+        path: parseModulePath('corp.test/lib'),
+        version: 'v1.0.0' as Version,
+        ext,
+      });
+      await staged.publish({ sha256: '0'.repeat(64), source: 'published', unproven: 'off' });
+      await staged.close();
+    }
+    await store.close();
+    const refused = await cli.run('purge', 'corp.test/lib@v1.0.0');
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain('modferry unpublish corp.test/lib@v1.0.0 --reason');
+    expect((await cli.run('ls')).stdout).toContain('corp.test/lib@v1.0.0');
+    const forced = await cli.run('purge', '--force', 'corp.test/lib@v1.0.0');
+    expect(forced).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(
+        /^purged .*\n1 version of it had been published here: its name stays taken\n$/,
+      ),
+    });
+    expect(readFileSync(join(data, 'meta', 'tombstones.jsonl'), 'utf8')).toMatch(
+      /"path":"corp\.test\/lib","version":"v1\.0\.0","reason":"purged"/,
+    );
+    expect((await cli.run('audit', '--action', 'purge')).stdout).toMatch(
+      /corp\.test\/lib@v1\.0\.0 +force true\n$/,
+    );
+  });
+
   it('is done by the running process where there is one, past sockets of dead ones', async () => {
     const { data, cli } = await withStore(`${cobra}@v1.9.0`);
     const store = await openFsStore({ folder: data, clock: systemClock });
@@ -185,9 +218,10 @@ describe('modferry purge', () => {
     const { code, stdout } = await cli.run('purge', `${cobra}@v1.9.0`);
     expect({ code, stdout }).toEqual({ code: 0, stdout: `purged ${cobra}@v1.9.0: 1 version, 2.0 KiB\n` });
     expect(asked).toEqual([{ module: cobra, version: 'v1.9.0' }]);
-    expect(JSON.parse((await cli.run('purge', '--json', cobra)).stdout)).toMatchObject({
+    expect(JSON.parse((await cli.run('purge', '--json', '--force', cobra)).stdout)).toMatchObject({
       through: 'process',
     });
+    expect(asked.at(-1)).toEqual({ module: cobra, force: true });
   });
 
   it('tells why the running process refused', async () => {

@@ -6,6 +6,7 @@ import type { ModulePath } from '../../gomod/types.ts';
 import type { ProxyRule } from '../../outbound/proxy-rule.ts';
 import { TlsFiles } from '../../outbound/tls-files.ts';
 import type { Route } from '../../route/types.ts';
+import { privateRoutes } from '../../service/direct-parts.ts';
 import { buildUpstreamSet, type UpstreamMember, type UpstreamSet } from '../../service/upstream-set.ts';
 import { buildVcsParts, type VcsParts } from '../../service/vcs-parts.ts';
 import type { UpstreamAuth } from '../../upstream/credentials.ts';
@@ -58,7 +59,7 @@ export async function upstreamsTest(
         env: this.env,
         cwd: this.cwd,
         folder,
-        isPrivate: set.isPrivate,
+        ...privateRoutes(set.routes),
         privatePatterns: set.privatePatterns,
         proxy,
         version,

@@ -56,7 +56,8 @@ export async function startLoginServer(
         tokens.set(`mf_login_${made}`, { name, groups });
         return `mf_login_${made}`;
       },
-      revoke: (token) => tokens.delete(token),
+      revoke: (token) =>
+        tokens.delete(token) ? { kind: 'ended', id: token, name: 'somebody' } : { kind: 'none' },
     });
   async function reply(request: IncomingMessage, response: ServerResponse): Promise<void> {
     asked.push(`${request.method} ${request.url}`);
@@ -69,7 +70,7 @@ export async function startLoginServer(
       else state.other(request, response);
     } else if (request.method === 'GET') json(200, api().info());
     else if (request.method === 'DELETE')
-      response.writeHead((await api().end(authorization)) ? 204 : 401).end();
+      response.writeHead((await api().end(authorization)).kind === 'ended' ? 204 : 401).end();
     else {
       const result = await api().exchange(authorization, new AbortController().signal);
       if (result.status === 200) json(200, result.grant);

@@ -112,7 +112,7 @@ describe('createCredentialFinder', () => {
   it('lends nothing to a public module whose page leads to a host of ours', async () => {
     const netrc = join(tempFolder(), 'netrc');
     writeFileSync(netrc, 'machine git.corp.example login me password pw\n', { mode: 0o600 });
-    const isPrivate = (path: string): boolean => path.startsWith('go.corp.example/');
+    const isPrivate = (path: string): boolean => /^(?:go|git)\.corp\.example\//.test(path);
     const url = 'https://git.corp.example/secret/plans.git';
     for (const finder of [
       finderOf([entry('git.corp.example', token('t'))], { isPrivate }),
@@ -127,6 +127,63 @@ describe('createCredentialFinder', () => {
       name: undefined,
       remarks: [expect.stringContaining('make the module private')],
     });
+  });
+
+  it.each([
+    ['git.corp.example/Team-B/secret', 'https://git.corp.example/Team-B/secret.git'],
+    ['git.corp.example/team-b/secret.git', 'https://git.corp.example/team-b/secret.git'],
+    ['git.corp.example/x', 'https://git.corp.example/team-b/secret'],
+    ['git.corp.example/x', 'https://git.corp.example//TEAM-B/se%63ret.git/'],
+    // The module's host need not be that of its repository.
+    ['git.corp.example/Team-B/secret', 'http://127.0.0.1:80/Team-B/secret.git'],
+  ])('lends nothing to %s at %s, which is behind another door', async (path, url) => {
+    const netrc = join(tempFolder(), 'netrc');
+    const machines = ['git.corp.example', '127.0.0.1'].map(
+      (name) => `machine ${name} login me password pw\n`,
+    );
+    writeFileSync(netrc, machines.join(''), { mode: 0o600 });
+    const isSecret = (one: string): boolean => /^git\.corp\.example\/team-b\/secret(?:\/|$)/.test(one);
+    const secretOnly = { isPrivate: isSecret };
+    const wider = {
+      isPrivate: (one: string) => one.startsWith('git.corp.example/'),
+      privateRouteOf: (one: string) => (isSecret(one) ? 'team-b' : 'rest'),
+    };
+    const entries = [entry(['git.corp.example', '127.0.0.1'], token('t'))];
+    for (const finder of [
+      finderOf(entries, secretOnly),
+      finderOf(entries, wider),
+      finderOf([], { ...wider, machineNetrc: netrc }),
+    ]) {
+      expect(await failure(finder.find(url, { path, signal }))).toMatchObject({ code: 'refused' });
+      expect(finder.explain(url, path)).toEqual({
+        name: undefined,
+        remarks: [expect.stringContaining('belongs to the private route')],
+      });
+      const own = { path: 'git.corp.example/team-b/secret', signal };
+      expect(await finder.find('https://git.corp.example/team-b/secret.git', own)).toBeDefined();
+    }
+    // A folder of a repository may have a route of its own.
+    const folder = { path: 'git.corp.example/team-b/secret', signal };
+    expect(await finderOf(entries, wider).find('https://git.corp.example/team-b.git', folder)).toBeDefined();
+  });
+
+  it('gives what is the machine’s to private modules, and where an entry names the host', async () => {
+    const dir = tempFolder();
+    const netrc = join(dir, 'netrc');
+    writeFileSync(netrc, 'machine git.example login me password pw\n', { mode: 0o600 });
+    const at = async (path: string, entries: Parameters<typeof finderOf>[0]) =>
+      await finderOf(entries, { machineNetrc: netrc, isPrivate: (one) => one.includes('/ours/') }).find(
+        `https://${path}.git`,
+        { path, signal },
+      );
+    expect(await at('git.example/ours/lib', [])).toBeDefined();
+    expect(await at('git.example/public/lib', [])).toBeUndefined();
+    const key = entry('git.example', {
+      kind: 'ssh_key',
+      keyFile: join(dir, 'key'),
+      knownHostsFile: undefined,
+    });
+    expect(await at('git.example/public/lib', [key])).toBeDefined();
   });
 
   it('asks a rotated file again, and says where a secret is missing', async () => {

@@ -6,26 +6,30 @@ import type { Clock } from '../../lib/clock.ts';
 import { ModferryError } from '../../lib/errors.ts';
 import { revealNow, type SecretSource } from '../../lib/secret-reference.ts';
 import type { ProxyRule } from '../../outbound/proxy-rule.ts';
+import type { PrivateRoutes } from '../private-routes.ts';
 import { type CredentialFinder, type GitCredential, VcsError } from '../types.ts';
 import { CommandCredentials } from './command.ts';
 import { type CredentialEntry, entryName } from './entries.ts';
 import { tokenUsername } from './forge.ts';
 import { GithubApp } from './github-app.ts';
 import type { Want } from './kept.ts';
-import { compileMatcher, isOwn, type Match, type Matcher } from './match.ts';
+import { compileMatcher, foreignRoute, type Match, type Matcher } from './match.ts';
 import { NetrcFile } from './netrc-file.ts';
 import { type RepositoryUrl, readRepositoryUrl } from './repository-url.ts';
 import { SshKeys } from './ssh-key.ts';
 
-export interface CredentialFinderOptions {
+/**
+ * To a public module of another host no credentials are lent: its readers are not checked, and its author says where
+ * its repository is. Nor to a module whose repository, or whose path in another spelling, is on another private route:
+ * that is refused.
+ */
+export interface CredentialFinderOptions extends PrivateRoutes {
   /** In order: the first that matches is used. */
   readonly entries: readonly CredentialEntry[];
   /**
-   * True for modules of private routes. To a public module of another host no credentials are lent: its readers are not
-   * checked, and its author says where its repository is.
+   * Absolute path of the machine's `.netrc`, asked where no entry matches, for private modules and for hosts that an
+   * entry names; undefined: it is not. See `netrcPath`.
    */
-  readonly isPrivate: (path: string) => boolean;
-  /** Absolute path of the machine's `.netrc`, asked where no entry matches; undefined: it is not. See `netrcPath`. */
   readonly machineNetrc: string | undefined;
   /** What credential commands see, but for variables that begin with `MODFERRY_`. */
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -87,35 +91,61 @@ export function createCredentialFinder(options: CredentialFinderOptions): Explai
     async find(url, { path, isRetry = false, signal }) {
       signal.throwIfAborted();
       const repository = readRepositoryUrl(url);
-      const chosen = ready.find(({ matches }) => matches(repository, path) === 'yes');
-      if (chosen !== undefined) return await chosen.find(repository, { isRetry, signal });
-      return mayUseNetrc(repository, path, options.isPrivate)
-        ? await machine?.find(repository.host)
-        : undefined;
+      const found = ready.map(({ matches }) => matches(repository, path));
+      const chosen = ready[found.indexOf('yes')];
+      const route = path === undefined ? undefined : foreignRoute(repository, path, options);
+      if (chosen !== undefined) {
+        if (route !== undefined) throw refusal(repository, path, route);
+        return await chosen.find(repository, { isRetry, signal });
+      }
+      if (!mayUseNetrc(repository, path, found, options.isPrivate)) return undefined;
+      const credential = await machine?.find(repository.host);
+      if (credential !== undefined && route !== undefined) throw refusal(repository, path, route);
+      return credential;
     },
     explain(url, path) {
       const repository = readRepositoryUrl(url);
       const said: string[] = [];
+      const found: Match[] = [];
+      const route = path === undefined ? undefined : foreignRoute(repository, path, options);
+      const choice = (name: string): CredentialChoice =>
+        route === undefined
+          ? { name, remarks: said }
+          : { name: undefined, remarks: [...said, refusal(repository, path, route).message] };
       for (const { name, matches } of ready) {
         const match = matches(repository, path);
-        if (match === 'yes') return { name, remarks: said };
+        if (match === 'yes') return choice(name);
+        found.push(match);
         const remark = remarks[match];
         if (remark !== undefined) said.push(`${name} ${remark}`);
       }
-      const isNetrc = machine !== undefined && mayUseNetrc(repository, path, options.isPrivate);
-      return { name: isNetrc ? "the machine's .netrc" : undefined, remarks: said };
+      const isNetrc = machine !== undefined && mayUseNetrc(repository, path, found, options.isPrivate);
+      return isNetrc ? choice("the machine's .netrc") : { name: undefined, remarks: said };
     },
   };
 }
 
+/**
+ * It is the machine's, not modferry's: a public module, which anybody may read, is given nothing of it unless an entry
+ * names the host, if only for ssh (`found`: what the entries say of this repository).
+ */
 function mayUseNetrc(
   repository: RepositoryUrl,
   path: string | undefined,
+  found: readonly Match[],
   isPrivate: (path: string) => boolean,
 ): boolean {
   const { scheme, isSafe } = repository;
   if (!isSafe || (scheme !== 'https' && scheme !== 'http')) return false;
-  return path === undefined || isOwn(repository, path, isPrivate);
+  return path === undefined || isPrivate(path) || found.includes('other_scheme');
+}
+
+function refusal({ host }: RepositoryUrl, path: string | undefined, route: string): VcsError {
+  return new VcsError(
+    'refused',
+    `the credentials of ${host} are not lent to ${path}: its repository belongs to the private route ${route}; ` +
+      'ask by the path that the route names, or put both on one route',
+  );
 }
 
 function findBy({ use }: CredentialEntry, options: CredentialFinderOptions, keys: SshKeys): Ready['find'] {

@@ -1,5 +1,6 @@
 /** Which entry is for which repository: the first that matches, in the order written. */
 import { compilePatterns } from '../../gomod/module-pattern.ts';
+import { foldedPath, otherRoute, type PrivateRoutes } from '../private-routes.ts';
 import type { CredentialEntry } from './entries.ts';
 import type { RepositoryUrl } from './repository-url.ts';
 
@@ -46,6 +47,30 @@ export function isOwn(
   isPrivate: (path: string) => boolean,
 ): boolean {
   return hostOf(path) === repository.host || isPrivate(path);
+}
+
+/**
+ * The private route that the repository, or another spelling of the module's path, belongs to, where that is not the
+ * module's own: whoever may read the module need not be one who may read what is there. A repository above the module
+ * is the module's own, whatever route the rest of it is on.
+ */
+export function foreignRoute(
+  repository: RepositoryUrl,
+  path: string,
+  routes: PrivateRoutes,
+): string | undefined {
+  const asked = foldedPath(path);
+  const own = foldedPath(`${repository.host}/${decoded(repository.path)}`);
+  const byRepository = `${asked}/`.startsWith(`${own}/`) ? undefined : otherRoute(routes, path, own);
+  return byRepository ?? otherRoute(routes, path, asked);
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 function isPattern(text: string): boolean {

@@ -25,6 +25,19 @@ export class NetrcFile {
 
   /** Undefined: it has none for the host. Rejects with VcsError `auth` when a named file cannot be read. */
   async find(host: string): Promise<GitCredential | undefined> {
+    if (!(await this.#read())) return undefined;
+    const auth = netrcAuth(this.#entries, host);
+    if (auth?.kind !== 'basic') return undefined;
+    return { kind: 'basic', username: auth.username, password: auth.password.reveal() };
+  }
+
+  /** Those it has entries for, lower case. Rejects as `find` does. */
+  async hosts(): Promise<readonly string[]> {
+    if (!(await this.#read())) return [];
+    return [...new Set(this.#entries.flatMap(({ machine }) => machine?.toLowerCase() ?? []))];
+  }
+
+  async #read(): Promise<boolean> {
     try {
       const { text } = await this.#file.read();
       if (text !== this.#text) {
@@ -32,13 +45,11 @@ export class NetrcFile {
         this.#entries = parseNetrc(text).filter(({ machine }) => isNamed || machine !== undefined);
         this.#text = text;
       }
+      return true;
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
-      if (!this.#options.isNamed) return undefined;
+      if (!this.#options.isNamed) return false;
       throw new VcsError('auth', error.message, { cause: error });
     }
-    const auth = netrcAuth(this.#entries, host);
-    if (auth?.kind !== 'basic') return undefined;
-    return { kind: 'basic', username: auth.username, password: auth.password.reveal() };
   }
 }

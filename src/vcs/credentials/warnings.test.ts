@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Secret } from '../../lib/secret.ts';
 import { secretReference } from '../../lib/secret-reference.ts';
 import { entry, tempFolder } from './test-finder.ts';
-import { credentialWarnings, privateHosts, secretFileWarnings } from './warnings.ts';
+import { credentialWarnings, netrcWarnings, privateHosts, secretFileWarnings } from './warnings.ts';
 
 const use = { kind: 'token', token: new Secret('hunter2') } as const;
 
@@ -49,5 +49,26 @@ describe('secretFileWarnings', () => {
       expect.stringContaining('read by everybody') as string,
       expect.stringContaining('is no private key') as string,
     ]);
+  });
+});
+
+describe('netrcWarnings', () => {
+  it('names a few hosts that are not private, and no secret', async () => {
+    const file = join(tempFolder(), 'netrc');
+    const isPrivate = privateHosts(['git.corp.example/team']);
+    expect(await netrcWarnings(file, [], isPrivate)).toEqual([]);
+    const hosts = [
+      'git.corp.example',
+      'named.example',
+      ...Array.from({ length: 7 }, (_, at) => `h${at}.example`),
+    ];
+    const lines = hosts.map((host) => `machine ${host} login me password hunter2\n`);
+    writeFileSync(file, [...lines, 'default login any password hunter3\n'].join(''), { mode: 0o600 });
+    const [warning, ...others] = await netrcWarnings(file, [entry('named.example', use)], isPrivate);
+    expect(others).toEqual([]);
+    expect(warning).toContain('h0.example, h1.example, h2.example, h3.example, h4.example and 2 more');
+    expect(warning).not.toMatch(/hunter|corp|named/);
+    writeFileSync(file, lines[0] ?? '');
+    expect(await netrcWarnings(file, [], isPrivate)).toEqual([]);
   });
 });

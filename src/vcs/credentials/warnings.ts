@@ -4,6 +4,7 @@ import { Secret } from '../../lib/secret.ts';
 import type { SecretSource } from '../../lib/secret-reference.ts';
 import { type CredentialEntry, entryName } from './entries.ts';
 import { hostOf } from './match.ts';
+import { NetrcFile } from './netrc-file.ts';
 import { SshKeys } from './ssh-key.ts';
 
 /**
@@ -22,6 +23,29 @@ export function credentialWarnings(
         `names are told to public upstreams; write it under private: or remove the credentials`,
     ];
   });
+}
+
+const maxNamedHosts = 5;
+
+/**
+ * A sentence on hosts of the machine's `.netrc` that no private pattern covers; none when there is no such file. Hosts
+ * that `entries` name have a sentence of their own. Never rejects.
+ */
+export async function netrcWarnings(
+  file: string,
+  entries: readonly CredentialEntry[],
+  isPrivateHost: (host: string) => boolean,
+): Promise<string[]> {
+  const named = new Set(entries.flatMap(({ match }) => match.map(hostOf)));
+  const hosts = await new NetrcFile({ path: file, isNamed: false }).hosts().catch(() => []);
+  const open = hosts.filter((host) => !named.has(host) && !isPrivateHost(host));
+  if (open.length === 0) return [];
+  const shown = open.slice(0, maxNamedHosts).map((host) => host.replaceAll(/[^\w.:-]/g, '?').slice(0, 100));
+  const rest = open.length > maxNamedHosts ? ` and ${open.length - maxNamedHosts} more` : '';
+  return [
+    `the machine's .netrc has credentials for ${shown.join(', ')}${rest}, which no private pattern covers: they are ` +
+      'used for no module there; write its modules under private: or set direct.machine_netrc: false',
+  ];
 }
 
 /** The `isPrivateHost` of a list of private patterns: true where one of them speaks of the host or a part of it. */

@@ -36,6 +36,11 @@ const knownHosts: readonly KnownHost[] = [
 
 const suffixed = /^(.+)\.(bzr|fossil|git|hg|svn)$/;
 
+/** Of those that the go command knows. */
+export function isKnownHost(host: string): boolean {
+  return knownHosts.some(({ prefix }) => prefix.split('/', 1)[0] === host);
+}
+
 /** Undefined: the path names none. Throws VcsError `absent` for a path that its host cannot have. */
 export function namedRepository(path: string): NamedRepository | undefined {
   const known = knownHosts.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));

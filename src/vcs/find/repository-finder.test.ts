@@ -4,7 +4,7 @@ import { listenOn } from '../../../test/kit/tcp-server.ts';
 import { parseModulePath } from '../../gomod/module-path.ts';
 import { FakeClock } from '../../lib/fake-clock.ts';
 import { fixedProxyRule } from '../../outbound/proxy-rule.ts';
-import { VcsError } from '../types.ts';
+import { VcsError, type VcsErrorCode } from '../types.ts';
 import { createRepositoryFinder, type RepositoryFinderOptions } from './repository-finder.ts';
 import type { RepositoryRule } from './repository-rule.ts';
 import { never, page, testSite } from './test-site.ts';
@@ -103,6 +103,24 @@ describe('rules for sub-groups', () => {
     );
   });
 
+  it('knows that nothing is above the depth of a rule, and asks nobody', async () => {
+    const asked: string[] = [];
+    const guard = {
+      resolve: async (name: string) => {
+        asked.push(name);
+        return [];
+      },
+    };
+    const rules = [rule({ root: { kind: 'depth', elements: 3 } })];
+    expect(await found({ rules, guard }, `${host}/team`)).toBe('absent');
+    expect(await found({ rules, guard }, host)).toBe('absent');
+    expect(asked).toEqual([]);
+    const other = rule({ url: `https://${host}/{path}`, root: { kind: 'depth', elements: 2 } });
+    expect(await found({ rules: [...rules, other], guard }, `${host}/team`)).toBe(
+      `git ${host}/team https://${host}/team`,
+    );
+  });
+
   it('fills the template', async () => {
     const root = { kind: 'depth', elements: 3 } as const;
     const rules = [
@@ -189,9 +207,58 @@ describe('paths that name their repository', () => {
     const path = 'x.example/a/b.git';
     expect(await found(at('https://x.example/a/b.git'), path)).toContain('https://x.example/a/b.git');
     expect(await found(at('ssh://git@x.example/a/b.git'), path)).toContain('ssh://git@x.example/a/b.git');
-    expect(await found(at('http://x.example/a/b'), path)).toContain('https://x.example/a/b');
+    expect(await found(at('http://x.example/a/b'), path)).toBe('absent');
     const insecure = { ...at('http://x.example/a/b'), insecurePatterns: ['x.example'] };
     expect(await found(insecure, path)).toContain('http://x.example/a/b');
+  });
+
+  it('says that it could not ask, not that nothing is there', async () => {
+    const failing = (where: string, code: VcsErrorCode) => ({
+      probe: async (url: string) => {
+        if (url === where) throw new VcsError(code, 'x.example answered 503');
+        return false;
+      },
+    });
+    const path = 'x.example/a/b.git';
+    expect(await found(failing('https://x.example/a/b.git', 'failed'), path)).toBe('failed');
+    expect(await found(failing('https://x.example/a/b', 'timeout'), path)).toBe('timeout');
+    expect(await found(failing('https://x.example/a/b', 'auth'), path)).toBe('auth');
+    expect(await found(failing('ssh://git@x.example/a/b.git', 'timeout'), path)).toBe('timeout');
+    // No ssh there, or none for us: what it said by https holds.
+    for (const code of ['auth', 'refused', 'connect'] as const) {
+      expect(await found(failing('ssh://git@x.example/a/b.git', code), path)).toBe('absent');
+    }
+  });
+
+  it('judges the very address that it gives, and lets git follow no redirect there', async () => {
+    const looked: string[] = [];
+    const guard = {
+      resolve: async (name: string) => {
+        looked.push(name);
+        return [{ address: `93.184.216.${looked.length}`, family: 4 }];
+      },
+    };
+    for (const there of ['https://x.example/a/b.git', 'ssh://git@x.example/a/b.git']) {
+      looked.length = 0;
+      const finder = finderOf({ guard, probe: async (url) => url === there });
+      const { url } = await finder.find(parseModulePath('x.example/a/b.git'), never);
+      expect(finder.addressFor(url)).toBe(`93.184.216.${looked.length}`);
+      expect(finder.followsRedirects(url)).toBe(false);
+    }
+    const trap = finderOf({
+      guard: {
+        resolve: async () => [{ address: looked.push('') > 3 ? '10.0.0.5' : '93.184.216.34', family: 4 }],
+      },
+      probe: async (url) => url.endsWith('.git'),
+    });
+    looked.length = 2;
+    await expect(trap.find(parseModulePath('x.example/a/b.git'), never)).rejects.toMatchObject({
+      code: 'refused',
+    });
+    const ruled = finderOf({ rules: [rule({ root: { kind: 'depth', elements: 3 } })] });
+    expect(ruled.followsRedirects(`https://${host}/a/b`)).toBe(true);
+    expect(ruled.followsRedirects('https://github.com/a/b')).toBe(true);
+    expect(ruled.followsRedirects(`https://${host}:8443/a/b`)).toBe(false);
   });
 
   it('guards a host that the path itself chooses', async () => {

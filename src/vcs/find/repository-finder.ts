@@ -9,9 +9,9 @@ import type { ModulePath } from '../../gomod/types.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { bareHost } from '../../outbound/network-address.ts';
 import { directRule, type ProxyRule } from '../../outbound/proxy-rule.ts';
-import { type RepositoryFinder, type RepositoryPlace, VcsError } from '../types.ts';
+import { type RepositoryFinder, type RepositoryPlace, VcsError, type VcsErrorCode } from '../types.ts';
 import { Discovery } from './discovery.ts';
-import { namedRepository } from './known-hosts.ts';
+import { isKnownHost, namedRepository } from './known-hosts.ts';
 import { PageClient } from './page-client.ts';
 import { RepositoryRedirects } from './repository-redirects.ts';
 import { type CompiledRule, compileRule, type RepositoryRule } from './repository-rule.ts';
@@ -57,11 +57,20 @@ export interface GuardedFinder extends RepositoryFinder {
    * operator names the host, or an outbound proxy looks it up.
    */
   addressFor(url: string): string | undefined;
+  /**
+   * False where git must not follow redirects: the host is chosen by who asks or by a page, and only what was judged may
+   * be connected to. True for hosts that a rule names, and for those that the go command knows.
+   */
+  followsRedirects(url: string): boolean;
   /** Ends every connection. */
   close(): Promise<void>;
 }
 
 const maxRemembered = 10_000;
+
+/** What a host says that gives nothing by ssh, or nothing to us: no reason to doubt what it said by https. */
+const noSsh: readonly VcsErrorCode[] = ['absent', 'auth', 'forbidden', 'refused', 'connect', 'dns'];
+
 /** Throws ModferryError `repository_rule` or `ca_file`. */
 export function createRepositoryFinder(options: RepositoryFinderOptions): GuardedFinder {
   return new Finder(options);
@@ -133,6 +142,11 @@ class Finder implements GuardedFinder {
     return this.#addresses.get(URL.parse(url)?.href ?? '');
   }
 
+  followsRedirects(url: string): boolean {
+    const host = URL.parse(url)?.host ?? '';
+    return isKnownHost(host) || this.#rules.some(({ fixedHost }) => fixedHost === host);
+  }
+
   async close(): Promise<void> {
     await this.#pages.close();
   }
@@ -182,12 +196,16 @@ class Finder implements GuardedFinder {
       if (failure !== undefined) throw failure;
       throw new VcsError('absent', `no repository was found for ${path} or a prefix of it`);
     }
+    // `go get` asks for each prefix of a path. A rule says where repositories begin: nothing above is asked for.
+    if (this.#rules.some((rule) => rule.isAbove(path))) {
+      throw new VcsError('absent', `${path} has fewer path elements than a repository of its rule`);
+    }
     return undefined;
   }
 
   /** The operator's rule names the scheme; a host that it takes from the module path is chosen by who asks. */
   async #checkRuled(rule: CompiledRule, url: string, path: string, signal: AbortSignal): Promise<void> {
-    if (rule.hasFixedHost) return;
+    if (rule.fixedHost !== undefined) return;
     await this.#check(new URL(url), path, signal, { isRuled: true });
   }
 
@@ -198,22 +216,28 @@ class Finder implements GuardedFinder {
     signal: AbortSignal,
   ): Promise<string> {
     const plain = `https://${address}`;
-    await this.#check(new URL(plain), path, signal);
+    if (vcs !== 'git' || this.#options.probe === undefined) {
+      await this.#check(new URL(plain), path, signal);
+      return plain;
+    }
     const slash = address.indexOf('/');
     const host = bareHost(address.slice(0, slash));
     const ssh = `ssh://git@${host}${address.slice(slash)}`;
-    if (vcs !== 'git' || this.#options.probe === undefined) return plain;
     const http = this.#isInsecure(path) ? [`http://${address}`, `http://${address}.git`] : [];
+    let failure: VcsError | undefined;
     for (const url of [plain, `${plain}.git`, ...http, `${ssh}.git`]) {
-      const isThere = await this.#isThere(url, path, signal).catch((error: unknown) => {
+      try {
+        // Each anew: the one that is taken is the one whose address git is held to.
+        await this.#check(new URL(url), path, signal);
+        if (await this.#isThere(url, path, signal)) return url;
+      } catch (error) {
         signal.throwIfAborted();
-        if (error instanceof VcsError) return false;
-        throw error;
-      });
-      if (isThere) return url;
+        if (!(error instanceof VcsError)) throw error;
+        const isKnowledge = url.startsWith('ssh:') ? noSsh.includes(error.code) : error.code === 'absent';
+        if (!isKnowledge) failure ??= error;
+      }
     }
-    // Whoever opens this one says why it cannot be used.
-    return plain;
+    throw failure ?? new VcsError('absent', `there is no repository at ${address} or ${address}.git`);
   }
 
   async #isThere(url: string, path: ModulePath, signal: AbortSignal): Promise<boolean> {

@@ -41,10 +41,12 @@ export interface RuleCandidate {
 
 export interface CompiledRule {
   readonly subdir: string;
-  /** The host stands in the template itself: chosen by the operator, not by who asks. */
-  readonly hasFixedHost: boolean;
+  /** Host and port that stand in the template itself: chosen by the operator. Undefined: by who asks. */
+  readonly fixedHost: string | undefined;
   /** More than one: to be probed in this order. Undefined: it says nothing of this path. */
   candidates(path: string): readonly RuleCandidate[] | undefined;
+  /** It is for this path, which has too few elements to be one of its repositories. */
+  isAbove(path: string): boolean;
 }
 
 /** Deeper repositories are not probed for: each prefix costs a question. */
@@ -59,12 +61,13 @@ export function compileRule(rule: RepositoryRule, canProbe: boolean): CompiledRu
   const matches = compilePatterns(rule.patterns.join(','));
   return {
     subdir,
-    hasFixedHost: !/^[a-z]+:\/\/[^/]*\{/.test(url),
+    fixedHost: /^[a-z]+:\/\/[^/]*\{/.test(url) ? undefined : URL.parse(url)?.host,
     candidates(path) {
       if (!matches(path)) return undefined;
       const roots = rootsOf(path, root);
       return roots?.map((one) => ({ root: one, url: expand(url, one) }));
     },
+    isAbove: (path) => root.kind === 'depth' && matches(path) && rootsOf(path, root) === undefined,
   };
 }
 

@@ -64,17 +64,24 @@ export class GitCaller {
     args: readonly string[],
     call: Omit<GitCall, 'reach'>,
   ): Promise<RemoteResult> {
+    const proxy = await this.#transport.proxyFor?.(url);
     for (let redirects = 0; ; redirects += 1) {
-      const reach = { url, credential, movedTo: this.#moved.get(url) };
+      const reach = { url, proxy, credential, movedTo: this.#moved.get(url) };
       const result = await this.#runner.run(args, { ...call, reach });
       if (result.exitCode === 0) return { ...result, error: undefined };
       // What a server said about a move holds no longer than it works.
       this.#moved.delete(url);
-      const isOver = credential === undefined || redirects === maxRedirects || !isRedirect(result.stderr);
+      const isOver = !this.#followsItself(reach) || redirects === maxRedirects || !isRedirect(result.stderr);
       const to = isOver ? undefined : await this.#newPlace(reach, call.signal);
-      if (to === undefined) return { ...result, error: this.#errorOf(result, url, credential) };
+      if (to === undefined) return { ...result, error: this.#errorOf(result, reach) };
       this.#remember(url, to);
     }
+  }
+
+  /** True where git follows no redirect: with credentials, and where the address is held to. */
+  #followsItself({ url, credential }: RemoteReach): boolean {
+    const { addressFor, followsRedirects } = this.#transport;
+    return credential !== undefined || addressFor?.(url) !== undefined || followsRedirects?.(url) === false;
   }
 
   /** Asks once more, to see where it is sent. */
@@ -95,13 +102,13 @@ export class GitCaller {
     if (this.#moved.size > maxMoved && oldest !== undefined) this.#moved.delete(oldest);
   }
 
-  #errorOf({ exitCode, stderr }: GitResult, url: string, credential: GitCredential | undefined): VcsError {
+  #errorOf({ exitCode, stderr }: GitResult, { url, proxy, credential }: RemoteReach): VcsError {
     return gitError({
       exitCode,
       stderr,
       url,
       hasCredential: credential !== undefined,
-      proxy: this.#transport.proxyFor?.(url),
+      proxy,
       secrets: secretsOf(credential),
     });
   }

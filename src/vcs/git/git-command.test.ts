@@ -159,6 +159,31 @@ describe('the runner', () => {
     ).toMatchObject({ code: 'failed', message: expect.stringContaining('2.31') });
   });
 
+  it('does not go to a place that was checked with a git that cannot be held to its address', async () => {
+    const dir = await tempDir('git-runner');
+    onTestFinished(dir.remove);
+    const command = join(dir.path, 'git');
+    await writeFile(command, '#!/bin/sh\necho git version 2.36.6\n', { mode: 0o755 });
+    const by = (address: string | undefined, url: string): Promise<unknown> =>
+      new GitRunner(
+        {
+          command,
+          searchPath: '',
+          homeDir: join(dir.path, 'home'),
+          transport: { addressFor: () => address },
+        },
+        systemClock,
+      ).run(['x'], { signal: never, reach: { url, credential: undefined } });
+    for (const url of ['https://git.example/a', 'http://git.example/a']) {
+      expect(await failureOf(by('192.0.2.1', url))).toMatchObject({
+        code: 'refused',
+        message: expect.stringContaining('2.37'),
+      });
+      await by(undefined, url);
+    }
+    await by('192.0.2.1', 'ssh://git@git.example/a');
+  });
+
   it('does not start for those who have left', async () => {
     const { runner, dir } = await scripted('touch started');
     const reason = new Error('left');

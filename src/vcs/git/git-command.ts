@@ -8,23 +8,31 @@ import { constants } from 'node:os';
 import { reasonOf } from '../../lib/abort.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { errnoOf, messageOf } from '../../lib/errors.ts';
+import { HostPlaces } from '../../lib/host-places.ts';
 import { Semaphore } from '../../lib/semaphore.ts';
 import { VcsError } from '../types.ts';
 import { gitEnvironment } from './git-environment.ts';
-import type { GitReach, GitRunnerOptions } from './git-options.ts';
+import type { GitReach, GitRunnerOptions, RemoteReach } from './git-options.ts';
 
 /** From SIGTERM, at which git takes its lock files away, to SIGKILL. */
 const graceMs = 2_000;
 const maxStderrBytes = 8_192;
 const defaultMaxStdoutBytes = 16 * 2 ** 20;
 const defaultLocalTimeoutMs = 60_000;
-const defaultMaxConcurrent = 8;
+const defaultMaxConcurrent = 32;
+const defaultMaxLocal = 8;
+const maxPerHost = 4;
 const defaultMaxQueued = 256;
 const defaultQueueTimeoutMs = 60_000;
+/** 1000 × major + minor. */
+const oldestVersion = 2_031;
+const pinningVersion = 2_037;
 
 export interface GitCall {
   /** The repository; undefined: none. */
   readonly gitDir?: string | undefined;
+  /** Where new objects go in place of the repository's own folder of them. */
+  readonly objectsDir?: string | undefined;
   /** Default: nothing but its own files. */
   readonly reach?: GitReach | undefined;
   readonly input?: string | undefined;
@@ -38,6 +46,8 @@ export interface GitCall {
    * what the call rejects with.
    */
   readonly onData?: ((chunk: Buffer) => void | Promise<void>) | undefined;
+  /** Told the process group once git runs; what it returns is called when that is over. Neither throws. */
+  readonly onStart?: ((group: number) => () => void) | undefined;
 }
 
 export interface GitResult {
@@ -49,31 +59,40 @@ export interface GitResult {
   readonly stderr: string;
 }
 
+/** For the gits of several runners that talk to servers: four to one host, so that a silent one does not stop the others. */
+export function remotePlaces(maxConcurrent = defaultMaxConcurrent, maxQueued = defaultMaxQueued): HostPlaces {
+  return new HostPlaces({
+    inAll: maxConcurrent,
+    perHost: Math.min(maxPerHost, maxConcurrent),
+    // A host may have a quarter of the queue: as many wait for one as were let wait for all.
+    maxQueued: maxQueued * 4,
+  });
+}
+
 /** Raised by what cannot be told from git's output: `timeout`, `busy`, `too_large`, `failed` (no git). */
 export class GitRunner {
   readonly #options: GitRunnerOptions;
   readonly #clock: Clock;
-  readonly #places: { readonly local: Semaphore; readonly remote: Semaphore };
-  #checked: Promise<void> | undefined;
+  readonly #places: { readonly local: Semaphore; readonly remote: HostPlaces };
+  #checked: Promise<number> | undefined;
 
   constructor(options: GitRunnerOptions, clock: Clock) {
     this.#options = options;
     this.#clock = clock;
-    const { maxConcurrent = defaultMaxConcurrent, maxQueued = defaultMaxQueued } = options;
+    const { maxConcurrent = defaultMaxConcurrent, maxQueued = defaultMaxQueued, transport } = options;
+    const { maxLocal = Math.min(maxConcurrent, defaultMaxLocal) } = options;
     // Apart: fetches that wait for servers must not keep anybody from reading what is there.
     this.#places = {
-      local: new Semaphore(maxConcurrent, maxQueued),
-      remote: new Semaphore(maxConcurrent, maxQueued),
+      local: new Semaphore(maxLocal, maxQueued),
+      remote: transport?.places ?? remotePlaces(maxConcurrent, maxQueued),
     };
   }
 
   /** Resolves when git has ended by itself, whatever its exit code. Rejects with VcsError or the signal's reason. */
   async run(args: readonly string[], call: GitCall): Promise<GitResult> {
-    await this.#check(call.signal);
-    const release = await this.#place(
-      call.reach === undefined || call.reach === 'local' ? 'local' : 'remote',
-      call.signal,
-    );
+    const version = await this.#check(call.signal);
+    if (call.reach !== undefined && call.reach !== 'local') this.#checkPin(call.reach, version);
+    const release = await this.#place(call.reach ?? 'local', call.signal);
     try {
       return await this.#runNow(args, call);
     } finally {
@@ -85,40 +104,52 @@ export class GitRunner {
    * The git there is must know GIT_CONFIG_COUNT, without which it would run unlocked and say nothing. Asked once; a
    * failure is asked again by the next call.
    */
-  async #check(signal: AbortSignal): Promise<void> {
+  async #check(signal: AbortSignal): Promise<number> {
     if (signal.aborted) throw reasonOf(signal);
     this.#checked ??= this.#checkVersion();
     try {
-      await this.#checked;
+      return await this.#checked;
     } catch (error) {
       this.#checked = undefined;
       throw error;
     }
   }
 
-  async #checkVersion(): Promise<void> {
+  /** An older git knows nothing of `http.curloptResolve`: it would look the name up again, and be led elsewhere. */
+  #checkPin({ url }: RemoteReach, version: number): void {
+    if (version >= pinningVersion || !/^https?:/.test(url)) return;
+    if (this.#options.transport?.addressFor?.(url) === undefined) return;
+    throw new VcsError(
+      'refused',
+      `git is older than 2.37 and cannot be held to the address that ${URL.parse(url)?.host ?? ''} was checked at; install a newer git`,
+    );
+  }
+
+  /** 1000 × major + minor. */
+  async #checkVersion(): Promise<number> {
     await mkdir(this.#options.homeDir, { recursive: true, mode: 0o500 });
     const { stdout } = await this.#runNow(['--version'], {
       signal: new AbortController().signal,
       timeoutMs: 10_000,
     });
     const [, major, minor] = /(\d+)\.(\d+)/.exec(stdout.toString()) ?? [];
-    if (Number(major) * 1000 + Number(minor) >= 2_031) return;
+    const version = Number(major) * 1000 + Number(minor);
+    if (version >= oldestVersion) return version;
     throw new VcsError(
       'failed',
       `git is ${messageOf(stdout.toString(), 60) || 'not what it should be'}; modferry needs 2.31 or newer`,
     );
   }
 
-  async #place(kind: 'local' | 'remote', signal: AbortSignal): Promise<() => void> {
-    const places = this.#places[kind];
-    const free = places.tryAcquire();
-    if (free !== undefined) return free;
+  async #place(reach: GitReach, signal: AbortSignal): Promise<() => void> {
     const late = new AbortController();
     const { queueTimeoutMs = defaultQueueTimeoutMs } = this.#options;
     const timer = this.#clock.setTimeout(() => late.abort(busy()), queueTimeoutMs);
     try {
-      const release = await places.acquire(AbortSignal.any([signal, late.signal]));
+      const either = AbortSignal.any([signal, late.signal]);
+      const release = await (reach === 'local'
+        ? this.#places.local.acquire(either)
+        : this.#places.remote.acquire(URL.parse(reach.url)?.host ?? '', either));
       if (release === undefined) throw busy();
       return release;
     } finally {
@@ -129,14 +160,19 @@ export class GitRunner {
   async #runNow(args: readonly string[], call: GitCall): Promise<GitResult> {
     if (call.signal.aborted) throw reasonOf(call.signal);
     const { command = 'git', homeDir } = this.#options;
-    const env = gitEnvironment(this.#options, call.reach ?? 'local', call.gitDir);
+    const env = gitEnvironment(this.#options, call.reach ?? 'local', call.gitDir, call.objectsDir);
     const child = spawn(command, args, {
       cwd: homeDir,
       env,
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],
     });
-    return await new GitProcess(child, this.#clock, call).result();
+    const over = child.pid === undefined ? undefined : call.onStart?.(child.pid);
+    try {
+      return await new GitProcess(child, this.#clock, call).result();
+    } finally {
+      over?.();
+    }
   }
 }
 

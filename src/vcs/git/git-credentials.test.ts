@@ -104,6 +104,29 @@ describe('credentials', () => {
     expect(server.count('fetch')).toBe(2);
   });
 
+  it('are not what redirects hang on: where the address is held to, those on the same server are followed too', async () => {
+    const elsewhere = await startGitServer({ root: '/nonexistent' });
+    onTestFinished(elsewhere.close);
+    const { open, server, repo } = await testMirrors({
+      git: { transport: { addressFor: () => '127.0.0.1' } },
+    });
+    Object.defineProperty(server, 'fault', {
+      get: () => {
+        const { path } = server.requests.at(-1) ?? { path: '' };
+        if (path.startsWith('/team/')) return undefined;
+        if (path.startsWith('/away/')) return { kind: 'redirect', to: elsewhere.url };
+        return { kind: 'redirect', to: (url: string) => url.replace('/old/lib', '/team/lib.git') };
+      },
+    });
+    const repository = await open(undefined, `${server.url}/old/lib`);
+    expect((await repository.refs(0, never)).find(({ name }) => name === 'HEAD')?.commit).toBe(
+      repo.commits[1],
+    );
+    const away = await open(undefined, `${server.url}/away/lib`);
+    expect(await failureOf(away.refs(0, never))).toMatchObject({ code: 'failed' });
+    expect(elsewhere.requests).toEqual([]);
+  });
+
   it.each([
     ['http://127.0.0.1:2/team/lib.git', undefined],
     ['https://127.0.0.1:1/team/lib.git', undefined],

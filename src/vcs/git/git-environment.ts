@@ -15,13 +15,14 @@ const defaultLowSpeedTimeMs = 60_000;
 const failing = 'false';
 
 /**
- * The whole environment of one run in the repository `gitDir` (undefined: none). Throws VcsError `refused` for a
- * credential that cannot be passed on safely.
+ * The whole environment of one run in the repository `gitDir` (undefined: none), new objects going to `objectsDir`
+ * (undefined: into that). Throws VcsError `refused` for a credential that cannot be passed on safely.
  */
 export function gitEnvironment(
   options: GitRunnerOptions,
   reach: GitReach,
   gitDir: string | undefined,
+  objectsDir?: string,
 ): Record<string, string> {
   const config = [...fixedConfig, ...(reach === 'local' ? [] : remoteConfig(reach, options))];
   const env: Record<string, string> = {
@@ -47,6 +48,7 @@ export function gitEnvironment(
     GIT_CONFIG_COUNT: String(config.length),
   };
   if (gitDir !== undefined) env['GIT_DIR'] = gitDir;
+  if (objectsDir !== undefined) env['GIT_OBJECT_DIRECTORY'] = objectsDir;
   if (reach !== 'local' && reach.showsHeaders === true) {
     Object.assign(env, { GIT_TRACE_CURL: '1', GIT_TRACE_CURL_NO_DATA: '1', GIT_TRACE_REDACT: '1' });
   }
@@ -83,27 +85,25 @@ const fixedConfig: readonly Setting[] = [
   ['fetch.unpackLimit', '1'],
 ];
 
-function remoteConfig(
-  { url, credential, movedTo }: RemoteReach,
-  options: GitRunnerOptions,
-): readonly Setting[] {
+function remoteConfig(reach: RemoteReach, options: GitRunnerOptions): readonly Setting[] {
+  const { url, credential, movedTo } = reach;
   const transport = options.transport ?? {};
   const parsed = URL.parse(url);
   if (parsed === null) throw new VcsError('refused', 'the repository URL is not a URL');
   if (parsed.protocol === 'ssh:') {
     return [
-      ['core.sshCommand', sshCommand(credential, transport)],
+      ['core.sshCommand', sshCommand(credential, transport, sshPin(parsed, transport.addressFor?.(url)))],
       ['ssh.variant', 'ssh'],
     ];
   }
   if (parsed.protocol === 'file:') return [];
   if (credential?.kind === 'ssh') throw unusable(parsed.host, 'an SSH key is no credential for http');
-  const settings = httpConfig(url, parsed, credential, transport);
+  const settings = httpConfig(reach, parsed, credential, transport);
   return movedTo === undefined ? settings : [...settings, [`url.${movedTo}.insteadOf`, url]];
 }
 
 function httpConfig(
-  url: string,
+  { url, proxy }: RemoteReach,
   parsed: URL,
   credential: Exclude<GitCredential, { kind: 'ssh' }> | undefined,
   transport: GitTransportOptions,
@@ -114,12 +114,17 @@ function httpConfig(
   const lowSpeedTimeS = Math.max(1, Math.ceil((transport.lowSpeedTimeMs ?? defaultLowSpeedTimeMs) / 1000));
   const settings: Setting[] = [
     // Empty: straight, whatever the machine says.
-    ['http.proxy', transport.proxyFor?.(url) ?? ''],
+    ['http.proxy', proxy ?? ''],
     ['http.lowSpeedLimit', String(transport.lowSpeedBytesPerSecond ?? defaultLowSpeedBytesPerSecond)],
     ['http.lowSpeedTime', String(lowSpeedTimeS)],
     // After a redirect git goes on at the new place with the headers of the old one. With credentials it follows none;
     // redirect.ts does, on the same server.
-    ['http.followRedirects', credential === undefined && address === undefined ? 'initial' : 'false'],
+    [
+      'http.followRedirects',
+      credential === undefined && address === undefined && transport.followsRedirects?.(url) !== false
+        ? 'initial'
+        : 'false',
+    ],
     ['http.emptyAuth', 'false'],
     ['http.delegation', 'none'],
     ['http.sslVerify', 'true'],
@@ -147,8 +152,23 @@ function authorization(host: string, credential: Exclude<GitCredential, { kind: 
   return `Authorization: Bearer ${credential.token}`;
 }
 
-/** A line for the shell that git hands it to. Nothing in it comes from a URL. */
-function sshCommand(credential: GitCredential | undefined, transport: GitTransportOptions): string {
+/** Connects to an address that was judged, and knows the host's key by its name all the same. */
+function sshPin({ hostname, port }: URL, addresses: string | undefined): readonly string[] {
+  const [address] = addresses?.split(',') ?? [];
+  if (address === undefined) return [];
+  const host = hostname.replaceAll(/[[\]]/g, '').toLowerCase();
+  if (!/^[\w.:-]+$/.test(host) || !/^[\w.:]+$/.test(address)) {
+    throw new VcsError('refused', 'the host of an ssh repository is no plain name');
+  }
+  return [`HostName=${address}`, `HostKeyAlias=${port === '' || port === '22' ? host : `[${host}]:${port}`}`];
+}
+
+/** A line for the shell that git hands it to. Nothing in it comes from a URL, but for the host of `pin`. */
+function sshCommand(
+  credential: GitCredential | undefined,
+  transport: GitTransportOptions,
+  pin: readonly string[],
+): string {
   if (credential !== undefined && credential.kind !== 'ssh') {
     throw new VcsError(
       'refused',
@@ -160,6 +180,7 @@ function sshCommand(credential: GitCredential | undefined, transport: GitTranspo
     Math.ceil((transport.connectTimeoutMs ?? defaultConnectTimeoutMs) / 1000),
   );
   const settings = [
+    ...pin,
     'BatchMode=yes',
     'StrictHostKeyChecking=yes',
     'IdentitiesOnly=yes',

@@ -100,6 +100,19 @@ const vectors: readonly (readonly [VcsErrorCode, string])[] = [
   ['absent', "fatal: repository 'http://127.0.0.1:8080/none.git/' not found"],
   ['absent', 'ERROR: Repository not found.\nfatal: Could not read from remote repository.'],
   [
+    'failed',
+    "remote: upstream says: repository not found, try later\nfatal: unable to access 'https://git.example/a/': The requested URL returned error: 503",
+  ],
+  [
+    'forbidden',
+    "remote: The project you were looking for could not be found\nremote: fatal: returned error: 404\nfatal: unable to access 'https://git.example/a/': The requested URL returned error: 403",
+  ],
+  [
+    'failed',
+    'remote: permission to x denied\nerror: RPC failed; HTTP 500 curl 22 The requested URL returned error: 500\nfatal: the remote end hung up',
+  ],
+  ['absent', "fatal: unable to access 'https://git.example/a/': The requested URL returned error: 410"],
+  [
     'absent',
     "fatal: '/srv/none.git' does not appear to be a git repository\nfatal: Could not read from remote repository.",
   ],

@@ -154,7 +154,7 @@ export function isLockedByLeftover(stderr: string): boolean {
 /** The failure as VcsError; `failed` when nothing is known of it. */
 export function gitError(failure: GitFailure): VcsError {
   const host = hostOf(failure.url);
-  const { stderr } = failure;
+  const stderr = ofStatus(failure.stderr) ?? failure.stderr;
   const fields = { exitCode: failure.exitCode };
   if (failure.url !== undefined && isOfProxy(failure)) {
     return new VcsError('proxy', `the outbound proxy on the way to ${host} cannot be reached`, { fields });
@@ -165,6 +165,17 @@ export function gitError(failure: GitFailure): VcsError {
   }
   const where = failure.url === undefined ? 'git failed in a mirror' : `git failed with ${host}`;
   return new VcsError('failed', `${where}: ${lineOf(failure)}`, { fields });
+}
+
+/**
+ * The line of git's own that names the status of a refused answer. With such a status nothing that the server wrote
+ * beside it counts: a gateway in trouble must not pass for a missing repository. 404 and 410 go on to be told apart.
+ */
+function ofStatus(stderr: string): string | undefined {
+  const line = stderr
+    .split('\n')
+    .findLast((each) => /^(?:fatal|error): .*returned error: \d{3}\b/.test(each));
+  return line === undefined || /returned error: (?:404|410)\b/.test(line) ? undefined : line;
 }
 
 function isOfProxy({ proxy, stderr }: GitFailure): boolean {

@@ -35,6 +35,11 @@ export class GitMirror implements GitRepository {
     this.#refresh.openedFor(path);
   }
 
+  /** Nobody is going to ask for it any more. */
+  forgotten(): void {
+    this.#refresh.forgotten();
+  }
+
   /** The next `refs` asks, and does not take the answer to a question that was asked before. */
   expire(): void {
     this.#refresh.expire();
@@ -139,36 +144,50 @@ export class GitMirror implements GitRepository {
     });
   }
 
-  /**
-   * All that `git archive` wants to have here: the blobs of the whole commit, also for one directory of it. Before it looks
-   * at paths it reads the tree as an index, and git fetches whatever of that is missing (seen with 2.39).
-   */
+  /** All that the archive of a directory is made from and that is not here: its blobs, and the attributes from above it. */
   async #missingFor(commit: string, directory: string, signal: AbortSignal): Promise<readonly string[]> {
-    if (directory !== '' && (await this.#objects.entry(commit, directory, signal))?.type !== 'tree')
+    if (directory === '') return await this.#objects.missingBelow(`${commit}^{tree}`, signal);
+    const tree = await this.#objects.entry(commit, directory, signal);
+    if (tree?.type !== 'tree')
       throw this.#absent(`no directory ${directory} in commit ${commit.slice(0, 12)}`);
-    return await this.#objects.missingBelow(`${commit}^{tree}`, signal);
+    const missing = new Set(await this.#objects.missingBelow(tree.hash, signal));
+    for (const { type, hash } of await this.#objects.entries(commit, attributesAbove(directory), signal)) {
+      if (type !== 'blob' || missing.has(hash)) continue;
+      if ((await this.#objects.blobSize(hash, signal)) === undefined) missing.add(hash);
+    }
+    return [...missing];
   }
 
   /** From the mirror, else from the server; undefined: no branch and no tag leads to it. */
   async #find(hash: string, signal: AbortSignal): Promise<GitCommit | undefined> {
     const known = this.#known.get(hash);
     if (known !== undefined) return known;
-    const look = async (): Promise<GitCommit | undefined> => {
-      const found = await this.#read(signal, () => this.#objects.commit(hash, signal));
-      return found?.hash === hash ? this.#remember(found) : undefined;
-    };
-    const here = this.#refresh.isMade ? await look() : undefined;
+    const here = this.#refresh.isMade ? await this.#look(hash, signal) : undefined;
     if (here !== undefined) return here;
     if (!this.#refresh.isListed(hash)) await this.#refresh.refs(0, signal);
     await this.#refresh.catchUp(signal);
+    const found = await this.#look(hash, signal);
+    if (found !== undefined || !this.#refresh.isListed(hash)) return found;
+    return await this.#findListed(hash, signal);
+  }
+
+  /** What the server named and the fetch did not bring: its ref moved in between, or files of the mirror went away. */
+  async #findListed(hash: string, signal: AbortSignal): Promise<GitCommit | undefined> {
+    if (await this.#read(signal, () => this.#objects.isThere(hash, signal))) return undefined;
+    await this.#refresh.refs(0, signal);
+    if (!this.#refresh.isListed(hash)) return undefined;
+    await this.#refresh.catchUp(signal);
     return await this.#read(signal, async () => {
-      const found = await look();
+      const found = await this.#look(hash, signal);
       if (found !== undefined || !this.#refresh.isListed(hash)) return found;
-      const isOther = await this.#objects.isThere(hash, signal);
-      // The server named it, the fetch succeeded, and it is not here: files of the mirror went away.
-      if (!isOther) throw new CorruptMirror(`commit ${hash} is missing`);
-      return undefined;
+      throw new CorruptMirror(`commit ${hash} is missing`);
     });
+  }
+
+  /** Only in the mirror. */
+  async #look(hash: string, signal: AbortSignal): Promise<GitCommit | undefined> {
+    const found = await this.#read(signal, () => this.#objects.commit(hash, signal));
+    return found?.hash === hash ? this.#remember(found) : undefined;
   }
 
   #remember(commit: GitCommit): GitCommit {
@@ -181,14 +200,13 @@ export class GitMirror implements GitRepository {
   async #fetchUnlisted(hash: string, signal: AbortSignal): Promise<GitCommit | undefined> {
     if (!this.#fetchesUnlisted) return undefined;
     try {
-      await this.#refresh.fetchObjects([hash], signal);
+      await this.#read(signal, () => this.#refresh.fetchObjects([hash], signal));
     } catch (error) {
       // "Not our ref" and its like; what could not be asked is no knowledge.
       if (error instanceof VcsError && (error.code === 'failed' || error.code === 'absent')) return undefined;
       throw error;
     }
-    const found = await this.#read(signal, () => this.#objects.commit(hash, signal));
-    return found?.hash === hash ? this.#remember(found) : undefined;
+    return await this.#look(hash, signal);
   }
 
   /** Reads from the mirror, made when there is none; a damaged one is made anew, once. */
@@ -226,4 +244,12 @@ export class GitMirror implements GitRepository {
   #notGiven(): VcsError {
     return new VcsError('failed', `${this.#host} did not give a file that its own tree names`);
   }
+}
+
+/** The attribute files that have a say in a directory and lie outside of it. */
+function attributesAbove(directory: string): readonly string[] {
+  const parents = directory.split('/').slice(0, -1);
+  return ['', ...parents.map((_, index) => `${parents.slice(0, index + 1).join('/')}/`)].map(
+    (folder) => `${folder}.gitattributes`,
+  );
 }

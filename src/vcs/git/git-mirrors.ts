@@ -18,7 +18,9 @@ import { GitCaller } from './git-caller.ts';
 import { GitRunner } from './git-command.ts';
 import { GitMirror } from './git-mirror.ts';
 import type { GitProtocol, GitRunnerOptions } from './git-options.ts';
+import { ListingMemory } from './listing-memory.ts';
 import { type GitMirrorOptions, limitsOf } from './mirror-options.ts';
+import { RunningGits } from './running-gits.ts';
 
 const defaultMaxOpen = 512;
 const defaultProtocols: readonly GitProtocol[] = ['https', 'ssh'];
@@ -36,12 +38,16 @@ export class GitMirrorFolder implements GitMirrors {
   readonly #caller: GitCaller;
   /** By URL; least recently used first. */
   readonly #open = new Map<string, GitMirror>();
+  readonly #listings: ListingMemory;
+  readonly #running: RunningGits;
   #isClosed = false;
   #ready: Promise<void> | undefined;
 
   constructor(parts: GitMirrorsParts) {
     this.#parts = parts;
-    const { git, credentials, clock } = parts;
+    const { git, credentials, clock, mirrors } = parts;
+    this.#listings = new ListingMemory(mirrors.maxListingsBytes);
+    this.#running = new RunningGits(mirrors.dir, clock);
     this.#caller = new GitCaller(new GitRunner(git, clock), credentials, git.transport);
   }
 
@@ -54,6 +60,7 @@ export class GitMirrorFolder implements GitMirrors {
     checkedUrl(place.url, this.#parts.git.transport?.protocols ?? defaultProtocols);
     this.#ready ??= this.#prepare();
     await this.#ready;
+    await this.#parts.mirrors.space?.opened(this.#gitDirOf(place.url));
     const mirror = this.#open.get(place.url) ?? this.#make(place.url);
     this.#open.delete(place.url);
     this.#open.set(place.url, mirror);
@@ -79,7 +86,7 @@ export class GitMirrorFolder implements GitMirrors {
     await Promise.all([...this.#open.values()].map((mirror) => mirror.close()));
   }
 
-  /** Also takes away what was being removed when a process ended. */
+  /** Also takes away what was being removed when a process ended, and ends the gits that it left. */
   async #prepare(): Promise<void> {
     const { dir } = this.#parts.mirrors;
     try {
@@ -87,6 +94,7 @@ export class GitMirrorFolder implements GitMirrors {
       for (const name of await readdir(dir)) {
         if (/\.gone-[\da-f]+$/.test(name)) await rm(join(dir, name), { recursive: true, force: true });
       }
+      await this.#running.endOrphans();
     } catch (error) {
       this.#ready = undefined;
       throw new VcsError('failed', `the folder of the mirrors cannot be used (${errnoOf(error)})`, {
@@ -103,6 +111,8 @@ export class GitMirrorFolder implements GitMirrors {
       caller: this.#caller,
       clock,
       limits: limitsOf(mirrors),
+      running: this.#running,
+      listings: this.#listings,
       onTagMoved: mirrors.onTagMoved,
     });
   }
@@ -112,7 +122,9 @@ export class GitMirrorFolder implements GitMirrors {
     for (const [url, mirror] of this.#open) {
       if (this.#open.size <= maxOpen) return;
       // Two objects for one mirror would fetch twice; a busy one stays until it is done.
-      if (mirror.isIdle) this.#open.delete(url);
+      if (!mirror.isIdle) continue;
+      this.#open.delete(url);
+      mirror.forgotten();
     }
   }
 

@@ -1,4 +1,5 @@
 /** What the git runner and the mirrors can be told. The composition root maps the configuration to it. */
+import type { HostPlaces } from '../../lib/host-places.ts';
 import type { GitCredential } from '../types.ts';
 
 /** Transports of git that modferry may be allowed to use; every other one never is. */
@@ -11,8 +12,10 @@ export interface GitRunnerOptions {
   readonly searchPath: string;
   /** Absolute path of an empty folder of modferry's own: HOME of git. Made when it is not there. */
   readonly homeDir: string;
-  /** How many gits may talk to servers at once; as many again may read mirrors. Default 8. */
+  /** How many gits may talk to servers at once, four of them to one host. Default 32. */
   readonly maxConcurrent?: number | undefined;
+  /** How many more may read mirrors. Default 8, or `maxConcurrent` where that is less. */
+  readonly maxLocal?: number | undefined;
   /** How many more wait for a place, in each of the two; one more is `busy`. Default 256. */
   readonly maxQueued?: number | undefined;
   /** How long one waits for a place before it is `busy`. Default 60,000. */
@@ -31,15 +34,22 @@ export interface GitTransportOptions {
   readonly lowSpeedBytesPerSecond?: number | undefined;
   /** Default 60,000. */
   readonly lowSpeedTimeMs?: number | undefined;
-  /** Outbound proxy for an http(s) repository (http, https, socks5 or socks5h URL); undefined: straight. */
-  readonly proxyFor?: ((url: string) => string | undefined) | undefined;
+  /**
+   * Outbound proxy for an http(s) repository (http, https, socks5 or socks5h URL); undefined: straight. Awaited before
+   * each git; its rejection is the call's.
+   */
+  readonly proxyFor?: ((url: string) => string | undefined | Promise<string | undefined>) | undefined;
   /** PEM file of the authorities that an https repository's certificate is checked against; undefined: git's own. */
   readonly caFileFor?: ((url: string) => string | undefined) | undefined;
   /**
-   * Address that the host of an http(s) repository was found to have when it was checked, so that a second look-up
-   * cannot lead elsewhere; undefined: git looks it up.
+   * Addresses, separated by commas, that the host of an https, http or ssh repository was found to have when it was
+   * checked, so that a second look-up cannot lead elsewhere; undefined: git looks it up.
    */
   readonly addressFor?: ((url: string) => string | undefined) | undefined;
+  /** False: git follows no redirect of this repository. Default: the first one, without credentials. */
+  readonly followsRedirects?: ((url: string) => boolean) | undefined;
+  /** Places of gits that talk to servers, shared between runners. Default: places of its own. */
+  readonly places?: HostPlaces | undefined;
 }
 
 /** What one run of git may reach: nothing but its own files, or one server. */
@@ -48,6 +58,8 @@ export type GitReach = 'local' | RemoteReach;
 export interface RemoteReach {
   /** Checked. */
   readonly url: string;
+  /** What `proxyFor` said; undefined: straight. */
+  readonly proxy?: string | undefined;
   readonly credential: GitCredential | undefined;
   /** Where the same server said that this repository is now. */
   readonly movedTo?: string | undefined;

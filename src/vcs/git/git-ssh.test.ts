@@ -1,4 +1,5 @@
 /** Over ssh, with the system's own sshd. */
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { startSshServer } from '../../../test/kit/ssh-server.ts';
@@ -30,6 +31,27 @@ describe('a mirror over ssh', () => {
     expect((await repository.readFile(first, 'go.mod', 100, never))?.toString()).toContain('module');
     await repository.archive(second, '', join(dir, 'a.zip'), { maxBytes: 1e6, signal: never });
     expect(server.requests).toEqual([]);
+  });
+
+  it('is at the address that was checked, under the known key of its name', async () => {
+    const credentials: GitCredential[] = [];
+    const transport = { addressFor: () => '127.0.0.1' };
+    const { open, dir, repo } = await testMirrors({ credentials, git: { transport } });
+    const ssh = await startSshServer({ root: join(dir, 'repos') });
+    onTestFinished(ssh.close);
+    const named = async (name: string): Promise<GitCredential> => {
+      const knownHostsFile = join(dir, name);
+      const known = await readFile(ssh.knownHostsFile, 'utf8');
+      await writeFile(knownHostsFile, known.replaceAll('127.0.0.1', name));
+      return { kind: 'ssh', keyFile: (await ssh.newKey()).keyFile, knownHostsFile };
+    };
+    credentials.push(await named('git.invalid'));
+    const repository = await open(undefined, `${ssh.url.replace('127.0.0.1', 'git.invalid')}/team/lib.git`);
+    expect((await repository.refs(0, never)).find(({ name }) => name === 'HEAD')?.commit).toBe(
+      repo.commits[1],
+    );
+    credentials.splice(0, 1, await named('other.invalid'));
+    expect(await failureOf(repository.refs(0, never))).toMatchObject({ code: 'auth' });
   });
 
   it('is refused for a key that is not let in, and for hosts that are unknown or other than known', async () => {

@@ -3,19 +3,24 @@
  * that a partial mirror lacks. Whatever killed a git before, or broke its files, is mended here: by taking away what it
  * left, or by making the mirror anew, once.
  */
+import { rm } from 'node:fs/promises';
 import type { Clock } from '../../lib/clock.ts';
 import { errnoOf } from '../../lib/errors.ts';
 import { type HeldLock, LockFile } from '../../lib/lock-file.ts';
 import { VcsError } from '../types.ts';
 import type { GitCaller, RemoteResult, RemoteTarget } from './git-caller.ts';
+import type { GitCall } from './git-command.ts';
 import { isLockedByLeftover, looksCorrupt } from './git-error.ts';
-import type { MirrorFolder } from './mirror-folder.ts';
+import { type MirrorFolder, type ObjectFormat, packsBytes } from './mirror-folder.ts';
+import { CorruptMirror } from './mirror-objects.ts';
 import type { MirrorLimits } from './mirror-options.ts';
 import { isTooLarge, MirrorWatch } from './mirror-watch.ts';
 import { isSameListing, type RefListing, readListing, writeListing } from './ref-listing.ts';
+import type { RunningGits } from './running-gits.ts';
 
 /** So many packs make every look-up slow; then they become one. */
 const maxPacks = 64;
+const emptiedAtMostEveryMs = 10 * 60_000;
 /** Where a HEAD is kept that no branch leads to. */
 const headRef = 'refs/modferry/head';
 
@@ -24,6 +29,7 @@ export interface MirrorFetchParts {
   readonly folder: MirrorFolder;
   readonly clock: Clock;
   readonly limits: MirrorLimits;
+  readonly running: RunningGits;
 }
 
 export class MirrorFetch {
@@ -31,9 +37,13 @@ export class MirrorFetch {
   readonly #folder: MirrorFolder;
   readonly #clock: Clock;
   readonly #limits: MirrorLimits;
+  readonly #running: RunningGits;
+  /** Monotonic. */
+  #emptiedAtMs: number | undefined;
   readonly #lock: LockFile;
 
-  constructor({ caller, folder, clock, limits }: MirrorFetchParts) {
+  constructor({ caller, folder, clock, limits, running }: MirrorFetchParts) {
+    this.#running = running;
     this.#caller = caller;
     this.#folder = folder;
     this.#clock = clock;
@@ -55,11 +65,22 @@ export class MirrorFetch {
     if (!isDamaged && (await this.isAt(listing))) return;
     await this.#locked(target, signal, async (lock) => {
       if (!isDamaged && (await this.isAt(listing))) return;
-      const watch = new MirrorWatch(this.#folder, this.#clock, this.#limits.maxRepositoryBytes, lock);
-      await watch.over(signal, async (inner) => {
-        await this.#fetchMended(target, listing, isDamaged, inner);
-        await this.#quietly(['pack-refs', '--all'], inner);
-      });
+      await this.#running.endOrphans();
+      const fetch = async (isAnew: boolean): Promise<void> => {
+        const watch = new MirrorWatch(this.#folder, this.#clock, this.#limits.maxRepositoryBytes, lock);
+        await watch.over(signal, async (inner) => {
+          await this.#fetchMended(target, listing, isAnew, inner);
+          await this.#quietly(['pack-refs', '--all'], inner);
+        });
+      };
+      const isThere = !isDamaged && (await this.#folder.marker()) !== undefined;
+      try {
+        await fetch(isDamaged);
+      } catch (error) {
+        if (!isThere || !isTooLarge(error)) throw error;
+        // It may have been the blobs of versions that nobody asks for any more.
+        await fetch(true);
+      }
       await lock.check();
       await writeListing(this.#folder.fetchedFile, listing);
     });
@@ -72,10 +93,17 @@ export class MirrorFetch {
     return fetched !== undefined && isSameListing(fetched, listing);
   }
 
-  /** Objects by their hashes: blobs that are missing, or a commit that no ref leads to. */
+  /**
+   * Objects by their hashes: blobs that are missing, or a commit that no ref leads to. Rejects with CorruptMirror when
+   * the mirror is to be made anew, to have room for them.
+   */
   async objects(target: RemoteTarget, hashes: readonly string[], signal: AbortSignal): Promise<void> {
     const watch = new MirrorWatch(this.#folder, this.#clock, this.#limits.maxRepositoryBytes);
+    let incoming: string | undefined;
     try {
+      // Apart, so that what is refused leaves nothing in a mirror that other modules use.
+      const objectsDir = await this.#folder.makeIncoming();
+      incoming = objectsDir;
       const result = await watch.over(signal, (inner) => {
         // What is missing has no history to be talked about with the server.
         const how = [
@@ -87,13 +115,30 @@ export class MirrorFetch {
           '--stdin',
         ];
         const input = hashes.map((hash) => `${hash}\n`).join('');
-        return this.#fetch(target, [...how, '--end-of-options', 'origin'], inner, input);
+        return this.#fetch(target, [...how, '--end-of-options', 'origin'], inner, { input, objectsDir });
       });
       if (result.error !== undefined) throw result.error;
+      await this.#folder.take(objectsDir);
     } catch (error) {
-      if (isTooLarge(error)) await this.#locked(target, signal, () => this.#folder.remove());
+      if (isTooLarge(error) && incoming !== undefined && (await this.#isFullOfOthers(incoming))) {
+        throw new CorruptMirror('it is full of other versions');
+      }
       throw asVcsError(target, error);
+    } finally {
+      if (incoming !== undefined) await rm(incoming, { recursive: true, force: true }).catch(() => {});
     }
+  }
+
+  /**
+   * True, once in a while, when what is refused was not much: the room went to versions before it, which are fetched
+   * again when somebody wants them.
+   */
+  async #isFullOfOthers(incoming: string): Promise<boolean> {
+    const nowMs = this.#clock.monotonic();
+    if (this.#emptiedAtMs !== undefined && nowMs - this.#emptiedAtMs < emptiedAtMostEveryMs) return false;
+    if ((await packsBytes(incoming)) > this.#limits.maxRepositoryBytes / 2) return false;
+    this.#emptiedAtMs = nowMs;
+    return true;
   }
 
   /** Many small packs become one. Leaves off when another process writes; failures are of no account. */
@@ -116,11 +161,12 @@ export class MirrorFetch {
     signal: AbortSignal,
   ): Promise<void> {
     const { url } = target;
-    const objectFormat = listing[0]?.commit.length === 64 ? 'sha256' : 'sha1';
-    const make = (isPartial: boolean): Promise<void> =>
-      this.#folder.make(this.#caller, { url, isPartial }, objectFormat, signal);
     const marker = isDamaged ? undefined : await this.#folder.marker();
-    let isNew = marker?.url !== url;
+    // Nobody knows what the hashes of an empty repository are going to be.
+    const objectFormat = formatOf(listing) ?? marker?.objectFormat ?? 'sha1';
+    const make = (isPartial: boolean): Promise<void> =>
+      this.#folder.make(this.#caller, { url, isPartial, objectFormat }, signal);
+    let isNew = marker?.url !== url || marker.objectFormat !== objectFormat;
     let isPartial = isNew || marker?.isPartial === true;
     if (isNew) await make(isPartial);
     else await this.#folder.sweep();
@@ -150,21 +196,28 @@ export class MirrorFetch {
     target: RemoteTarget,
     args: readonly string[],
     signal: AbortSignal,
-    input?: string,
+    more: Pick<GitCall, 'input' | 'objectsDir'> = {},
   ): Promise<RemoteResult> {
     const { gitDir } = this.#folder;
+    await this.#limits.requireDisk();
     return await this.#caller.remote(target, args, {
+      ...more,
       gitDir,
       signal,
-      input,
       timeoutMs: this.#limits.fetchTimeoutMs,
+      onStart: this.#running.record,
     });
   }
 
   async #quietly(args: readonly string[], signal: AbortSignal): Promise<void> {
     const { gitDir } = this.#folder;
     await this.#caller
-      .local(args, { gitDir, signal, timeoutMs: this.#limits.fetchTimeoutMs })
+      .local(args, {
+        gitDir,
+        signal,
+        timeoutMs: this.#limits.fetchTimeoutMs,
+        onStart: this.#running.record,
+      })
       .catch(() => {});
   }
 
@@ -196,6 +249,12 @@ const quietFetch = [
   '--no-auto-maintenance',
   '--recurse-submodules=no',
 ];
+
+/** Undefined: there is nothing to tell it by. */
+function formatOf([first]: RefListing): ObjectFormat | undefined {
+  if (first === undefined) return undefined;
+  return first.commit.length === 64 ? 'sha256' : 'sha1';
+}
 
 function refsFetch(listing: RefListing, isPartial: boolean): readonly string[] {
   const head = listing.find(({ name }) => name === 'HEAD')?.commit;

@@ -5,13 +5,14 @@ import type { GitCommit } from '../types.ts';
 import type { GitCaller } from './git-caller.ts';
 import type { GitCall, GitResult } from './git-command.ts';
 import { gitError, looksCorrupt } from './git-error.ts';
+import { archiveViewOf } from './mirror-folder.ts';
 
 /** The files of the mirror are damaged or gone: it is to be made anew. Never leaves `git/`. */
 export class CorruptMirror extends Error {}
 
 /** An object that is not here, though its name is: a blob that a partial mirror has not fetched. */
 const notHere =
-  /promisor remote|not allowed|not a valid object name|bad object|unknown revision|missing|bad file|Not a valid|could not get object info/i;
+  /promisor remote|not allowed|not a valid object name|bad object|bad revision|unknown revision|missing|bad file|Not a valid|could not get object info/i;
 
 /** For a million tags. */
 const maxNamesBytes = 256 * 2 ** 20;
@@ -74,14 +75,25 @@ export class MirrorObjects {
 
   /** What a path of a commit is; undefined: nothing. The commit must be here, and with it are all its trees. */
   async entry(commit: string, path: string, signal: AbortSignal): Promise<TreeEntry | undefined> {
-    const args = ['ls-tree', '-z', '--full-tree', '--end-of-options', commit, '--', path];
+    const [entry] = await this.entries(commit, [path], signal);
+    return entry;
+  }
+
+  /** As `entry`; paths that are nothing are left out. */
+  async entries(
+    commit: string,
+    paths: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly TreeEntry[]> {
+    const args = ['ls-tree', '-z', '--full-tree', '--end-of-options', commit, '--', ...paths];
     const { stdout } = await this.#sure(args, { signal });
+    const found: TreeEntry[] = [];
     for (const line of stdout.toString().split('\0')) {
       const [, mode, type, hash, name] = /^(\d+) (\w+) ([\da-f]+)\t(.*)$/s.exec(line) ?? [];
-      if (mode !== undefined && type !== undefined && hash !== undefined && name === path)
-        return { mode, type, hash };
+      if (mode === undefined || type === undefined || hash === undefined || name === undefined) continue;
+      if (paths.includes(name)) found.push({ mode, type, hash });
     }
-    return undefined;
+    return found;
   }
 
   /** Bytes; undefined: it is not here. */
@@ -121,7 +133,7 @@ export class MirrorObjects {
     return missing;
   }
 
-  /** All its blobs must be here. Leaves no file behind when it fails. */
+  /** The blobs of the directory must be here. Leaves no file behind when it fails. */
   async archive(
     commit: string,
     directory: string,
@@ -142,7 +154,8 @@ export class MirrorObjects {
         await new Promise<void>((resolve) => output.write(chunk, () => resolve()));
       };
       const args = ['archive', '--format=zip', commit, '--', ...(directory === '' ? [] : [directory])];
-      await this.#sure(args, { signal, maxBytes, onData, timeoutMs: this.#archiveTimeoutMs });
+      const call = { signal, maxBytes, onData, timeoutMs: this.#archiveTimeoutMs };
+      await this.#sure(args, call, archiveViewOf(this.#gitDir));
       output.end();
       await closed;
       if (failure !== undefined) throw failure;
@@ -157,22 +170,22 @@ export class MirrorObjects {
   }
 
   /** Rejects with VcsError when git fails. */
-  async #sure(args: readonly string[], call: Call): Promise<GitResult> {
-    const result = await this.#run(args, call);
+  async #sure(args: readonly string[], call: Call, gitDir = this.#gitDir): Promise<GitResult> {
+    const result = await this.#run(args, call, gitDir);
     if (result.exitCode !== 0) throw gitError(result);
     return result;
   }
 
   /** Undefined when git fails because something is not here. */
   async #tried(args: readonly string[], call: Call): Promise<GitResult | undefined> {
-    const result = await this.#run(args, call);
+    const result = await this.#run(args, call, this.#gitDir);
     if (result.exitCode === 0) return result;
     if (notHere.test(result.stderr)) return undefined;
     throw gitError(result);
   }
 
-  async #run(args: readonly string[], call: Call): Promise<GitResult> {
-    const result = await this.#caller.local(args, { ...call, gitDir: this.#gitDir });
+  async #run(args: readonly string[], call: Call, gitDir: string): Promise<GitResult> {
+    const result = await this.#caller.local(args, { ...call, gitDir });
     if (result.exitCode !== 0 && looksCorrupt(result.stderr)) {
       throw new CorruptMirror(gitError(result).message);
     }

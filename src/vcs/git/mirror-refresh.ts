@@ -2,12 +2,14 @@
  * What a mirror wants from its server: the refs, asked by ls-remote; the branches and tags, fetched once somebody wants
  * what is behind them; single objects. One call for many askers each.
  */
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type { ModulePath } from '../../gomod/types.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { SharedWork } from '../../lib/shared-work.ts';
 import { VcsError } from '../types.ts';
 import type { GitCaller, RemoteTarget } from './git-caller.ts';
+import type { ListingMemory } from './listing-memory.ts';
 import { MirrorFetch } from './mirror-fetch.ts';
 import { MirrorFolder } from './mirror-folder.ts';
 import type { MirrorLimits, MovedTag } from './mirror-options.ts';
@@ -20,9 +22,12 @@ import {
   readListing,
   writeListing,
 } from './ref-listing.ts';
+import type { RunningGits } from './running-gits.ts';
 
-/** A repository that is too large is not fetched again for so long. */
+/** A repository, or a version of it, that is too large is not fetched again for so long. */
 const refusedForMs = 10 * 60_000;
+const maxRefusals = 256;
+const refsKey = 'refs';
 /** Output of ls-remote: other refs (pull requests) count, though nothing of them is kept. */
 const maxListingBytes = 256 * 2 ** 20;
 
@@ -34,6 +39,8 @@ export interface GitMirrorParts {
   readonly caller: GitCaller;
   readonly clock: Clock;
   readonly limits: MirrorLimits;
+  readonly running: RunningGits;
+  readonly listings: ListingMemory;
   readonly onTagMoved: ((moved: MovedTag) => void) | undefined;
 }
 
@@ -54,14 +61,14 @@ export class MirrorRefresh {
   /** The listing that the mirror is known to be at. */
   #fetched: RefListing | undefined;
   #syncing: SharedWork<void> | undefined;
-  #refused: { readonly error: unknown; readonly untilMs: number } | undefined;
+  /** By what was fetched; oldest first. */
+  readonly #refused = new Map<string, { readonly error: unknown; readonly untilMs: number }>();
   #generation = 0;
 
   constructor(parts: GitMirrorParts) {
     this.#parts = parts;
-    const { caller, clock, limits, gitDir } = parts;
-    this.#folder = new MirrorFolder(gitDir, clock);
-    this.#fetch = new MirrorFetch({ caller, clock, limits, folder: this.#folder });
+    this.#folder = new MirrorFolder(parts.gitDir, parts.clock);
+    this.#fetch = new MirrorFetch({ ...parts, folder: this.#folder });
   }
 
   get isIdle(): boolean {
@@ -88,6 +95,11 @@ export class MirrorRefresh {
     this.#path = path;
   }
 
+  /** Its listing no longer counts among those in memory. */
+  forgotten(): void {
+    this.#parts.listings.drop(this);
+  }
+
   expire(): void {
     this.#askedAtMs = undefined;
     this.#asking = undefined;
@@ -104,7 +116,10 @@ export class MirrorRefresh {
     signal.throwIfAborted();
     const nowMs = this.#parts.clock.monotonic();
     const isFresh = this.#askedAtMs !== undefined && nowMs - this.#askedAtMs < maxAgeMs;
-    if (this.#listing !== undefined && isFresh) return this.#listing;
+    if (this.#listing !== undefined && isFresh) {
+      this.#parts.listings.used(this);
+      return this.#listing;
+    }
     this.#asking ??= this.#share(
       (inner) => this.#ask(inner),
       (work) => {
@@ -116,35 +131,52 @@ export class MirrorRefresh {
 
   /** Brings the mirror to what the server listed last; asks when it never was. */
   async catchUp(signal: AbortSignal): Promise<void> {
-    if (this.#listing === undefined) await this.refs(0, signal);
     // One that is under way for an older listing may not bring what this asker wants.
-    while (this.#fetched !== this.#listing || !this.isMade) {
-      this.#throwRefusal();
-      this.#syncing ??= this.#sync(false);
+    for (;;) {
+      const listing = this.#listing;
+      if (listing === undefined) {
+        await this.refs(0, signal);
+        continue;
+      }
+      if (this.#fetched === listing && this.isMade) return;
+      this.#throwRefusal(refsKey);
+      this.#syncing ??= this.#sync(listing, false);
       await this.#syncing.join(signal);
     }
   }
 
+  /** The next who wants the refs asks. Only while nothing is under way. */
+  forgetListing(): void {
+    this.#listing = undefined;
+    this.#fetched = undefined;
+    this.#askedAtMs = undefined;
+  }
+
   /** Makes the mirror anew, unless somebody did since this generation. */
   async remake(generation: number, signal: AbortSignal): Promise<void> {
-    if (this.#listing === undefined) await this.refs(0, signal);
     while (this.#generation === generation) {
-      this.#throwRefusal();
+      const listing = this.#listing;
+      if (listing === undefined) {
+        await this.refs(0, signal);
+        continue;
+      }
+      this.#throwRefusal(refsKey);
       const before = this.#syncing;
-      this.#syncing ??= this.#sync(true);
+      this.#syncing ??= this.#sync(listing, true);
       // How another one ends is of no account: the files are bad all the same.
       if (before === undefined) await this.#syncing.join(signal);
       else await before.join(signal).catch(() => signal.throwIfAborted());
     }
   }
 
-  /** Fetches single objects. */
+  /** Fetches single objects. Those that are too large together are refused for a while, and no others. */
   async fetchObjects(hashes: readonly string[], signal: AbortSignal): Promise<void> {
-    const key = `${hashes.length} ${hashes[0]} ${hashes.at(-1)}`;
+    const key = createHash('sha256').update(hashes.join('\n')).digest('hex');
+    this.#throwRefusal(key);
     let work = this.#filling.get(key);
     if (work === undefined) {
       work = this.#share(
-        (inner) => this.#fetch.objects(this.#target, hashes, inner),
+        (inner) => this.#refusable(key, this.#fetch.objects(this.#target, hashes, inner)),
         () => this.#filling.delete(key),
       );
       this.#filling.set(key, work);
@@ -179,26 +211,20 @@ export class MirrorRefresh {
     const before = this.#listing ?? (await readListing(file)) ?? [];
     if (this.#listing !== undefined && isSameListing(before, listing)) return;
     this.#listing = listing;
+    this.#fetched = undefined;
+    this.#parts.listings.keep(this, listing);
     if (isSameListing(before, listing)) return;
     // Lost, it costs no more than the news of a tag that moves over the next restart.
     await writeListing(file, listing).catch(() => {});
     for (const moved of movedTags(before, listing)) tell(onTagMoved, { url, ...moved });
   }
 
-  #sync(isDamaged: boolean): SharedWork<void> {
-    const listing = this.#listing ?? [];
+  #sync(listing: RefListing, isDamaged: boolean): SharedWork<void> {
     return this.#share(
       async (inner) => {
-        try {
-          await this.#fetch.refs(this.#target, listing, isDamaged, inner);
-        } catch (error) {
-          if (isTooLarge(error)) {
-            this.#refused = { error, untilMs: this.#parts.clock.monotonic() + refusedForMs };
-          }
-          throw error;
-        }
+        await this.#refusable(refsKey, this.#fetch.refs(this.#target, listing, isDamaged, inner));
         if (isDamaged) this.#generation += 1;
-        this.#fetched = listing;
+        if (this.#listing === listing) this.#fetched = listing;
         this.#tidy();
       },
       () => {
@@ -207,10 +233,26 @@ export class MirrorRefresh {
     );
   }
 
-  #throwRefusal(): void {
-    if (this.#refused === undefined) return;
-    if (this.#parts.clock.monotonic() < this.#refused.untilMs) throw this.#refused.error;
-    this.#refused = undefined;
+  /** Remembers when it is refused for its size. */
+  async #refusable(key: string, fetch: Promise<void>): Promise<void> {
+    try {
+      await fetch;
+    } catch (error) {
+      if (isTooLarge(error)) {
+        this.#refused.delete(key);
+        this.#refused.set(key, { error, untilMs: this.#parts.clock.monotonic() + refusedForMs });
+        const [oldest] = this.#refused.keys();
+        if (this.#refused.size > maxRefusals && oldest !== undefined) this.#refused.delete(oldest);
+      }
+      throw error;
+    }
+  }
+
+  #throwRefusal(key: string): void {
+    const refused = this.#refused.get(key);
+    if (refused === undefined) return;
+    if (this.#parts.clock.monotonic() < refused.untilMs) throw refused.error;
+    this.#refused.delete(key);
   }
 
   #tidy(): void {

@@ -5,8 +5,12 @@ import { isRefName } from './git-argument.ts';
 import { writeWhole } from './whole-file.ts';
 
 /** More names than this are no repository of modules. */
-const maxRefs = 1_000_000;
+const maxRefs = 100_000;
+/** Of all names together; those of 100,000 tags take some 3 MB. */
+const maxNamesBytes = 16 * 2 ** 20;
 const maxLineBytes = 4_096;
+/** What a ref takes in memory besides its texts, in a listing and in the tables that are made from it. */
+const refOverheadBytes = 300;
 
 /** HEAD, branches and tags, tag objects peeled, in the order of the server. */
 export type RefListing = readonly GitRef[];
@@ -15,6 +19,7 @@ export type RefListing = readonly GitRef[];
 export class RefParser {
   readonly #found = new Map<string, string>();
   #rest = '';
+  #namesBytes = 0;
 
   /** Throws VcsError `too_large`. */
   readonly push = (chunk: Buffer): void => {
@@ -34,9 +39,19 @@ export class RefParser {
     if (commit === undefined || name === undefined || !isRefName(name)) return;
     // The peeled one comes behind its tag and takes its place.
     if (peeled === undefined && this.#found.has(name)) return;
+    if (!this.#found.has(name)) this.#namesBytes += name.length;
     this.#found.set(name, commit);
-    if (this.#found.size > maxRefs) throw tooMany();
+    if (this.#found.size > maxRefs || this.#namesBytes > maxNamesBytes) throw tooMany();
   }
+}
+
+/** What a listing takes in memory, about. */
+export function listingBytes(listing: RefListing): number {
+  return listing.reduce(
+    (sum, { name, commit }) => sum + refOverheadBytes + name.length + commit.length,
+    // With none in it, it is not for nothing.
+    1_000,
+  );
 }
 
 /** Tags that both know and that point elsewhere now. */
@@ -86,6 +101,6 @@ function headOf(refs: RefListing): string {
 function tooMany(): VcsError {
   return new VcsError(
     'too_large',
-    `the repository has more than ${maxRefs} branches and tags, or names without end`,
+    `the repository has more than ${maxRefs} branches and tags, or very long names of them; remove those that are no versions`,
   );
 }

@@ -11,6 +11,8 @@ export interface FoundRef {
   readonly commit: string;
 }
 
+const tables = new WeakMap<readonly GitRef[], RefTable>();
+
 export class RefTable {
   /** Tag without `refs/tags/` → commit. */
   readonly tags = new Map<string, string>();
@@ -18,7 +20,17 @@ export class RefTable {
   readonly head: string | undefined;
   #tagsOf: Map<string, string[]> | undefined;
 
-  constructor(refs: readonly GitRef[]) {
+  /** The table of a listing: the same one as long as the listing is the same. */
+  static of(refs: readonly GitRef[]): RefTable {
+    let table = tables.get(refs);
+    if (table === undefined) {
+      table = new RefTable(refs);
+      tables.set(refs, table);
+    }
+    return table;
+  }
+
+  private constructor(refs: readonly GitRef[]) {
     let head: string | undefined;
     for (const { name, commit } of refs) {
       if (name.startsWith(tagRefs)) this.tags.set(name.slice(tagRefs.length), commit);

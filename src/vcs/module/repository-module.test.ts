@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type FakeCommit, makeGitRepo } from '../../../test/kit/git-repo.ts';
@@ -218,6 +219,42 @@ describe('latest', () => {
     const { module } = await started([]);
     await expect(module.latest(signal)).rejects.toMatchObject({ code: 'absent', message: /no commits/ });
     expect(await module.versions(signal)).toEqual([]);
+  });
+});
+
+describe('a version whose commit is known', () => {
+  it('is read from that commit, wherever its tag is by now', async () => {
+    const next = { 'go.mod': `module ${path}\n\ngo 1.30\n` };
+    const { dir, repo, module, revision } = await started([
+      { files: { ...goMod, 'first.go': 'package x\n' }, tags: ['v1.0.0'] },
+    ]);
+    const { commit } = await revision('v1.0.0');
+    await repo.add({ files: { ...next, 'first.go': null }, tags: ['v1.0.0'] });
+    const of = version('v1.0.0');
+    expect((await module.goMod(of, signal)).toString()).toBe(next['go.mod']);
+    expect((await module.goMod(of, signal, commit)).toString()).toBe(goMod['go.mod']);
+    await module.zip(of, join(dir.path, 'a.zip'), signal, commit);
+    await module.zip(of, join(dir.path, 'b.zip'), signal);
+    const [first, second] = await Promise.all(
+      ['a', 'b'].map((one) => readFile(join(dir.path, `${one}.zip`))),
+    );
+    expect(first?.includes(`${path}@v1.0.0/first.go`)).toBe(true);
+    expect(second?.includes(`${path}@v1.0.0/first.go`)).toBe(false);
+    await repo.deleteRef('refs/tags/v1.0.0');
+    expect((await module.goMod(of, signal, commit)).toString()).toBe(goMod['go.mod']);
+  });
+
+  it('may be a pseudo-version of that commit and of no other; a commit that is gone is absent', async () => {
+    const { repo, module, revision } = await started([
+      { files: goMod, tags: ['v1.0.0'] },
+      { files: { y: 'y' } },
+    ]);
+    const found = await revision('main');
+    const [first = ''] = repo.commits;
+    expect((await module.goMod(found.version, signal, found.commit)).toString()).toBe(goMod['go.mod']);
+    for (const other of [first, '0'.repeat(40)]) {
+      await expect(module.goMod(found.version, signal, other)).rejects.toMatchObject({ code: 'absent' });
+    }
   });
 });
 

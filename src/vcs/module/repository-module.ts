@@ -79,25 +79,29 @@ class GitModule implements RepositoryModule {
     return revisionOf(await resolveRevision(await this.#reader(this.#freshMs, signal), query));
   }
 
-  async goMod(version: Version, signal: AbortSignal): Promise<Buffer> {
-    const { revision } = await this.#resolve(version, signal);
+  async goMod(version: Version, signal: AbortSignal, commit?: string): Promise<Buffer> {
+    const { revision } = await this.#resolve(version, signal, commit);
     return this.#orMadeUp(revision.goMod);
   }
 
-  async zip(version: Version, file: string, signal: AbortSignal): Promise<void> {
-    const { reader, revision } = await this.#resolve(version, signal);
+  async zip(version: Version, file: string, signal: AbortSignal, commit?: string): Promise<void> {
+    const { reader, revision } = await this.#resolve(version, signal, commit);
     await writeModuleZip(reader, revision, file, this.#options.maxZipBytes);
   }
 
-  /** By the refs that are known, for tags do not move; only what they do not have is asked for anew. */
+  /**
+   * By the refs that are known, for tags do not move; only what they do not have is asked for anew. A given commit is
+   * taken wherever its tag is by now.
+   */
   async #resolve(
     version: Version,
     signal: AbortSignal,
+    commit?: string,
   ): Promise<{ reader: RevisionReader; revision: ResolvedRevision }> {
     for (const maxAgeMs of [Number.POSITIVE_INFINITY, this.#freshMs]) {
       const reader = await this.#reader(maxAgeMs, signal);
       try {
-        const revision = await resolveRevision(reader, version);
+        const revision = await resolveRevision(reader, version, commit);
         if (revision.version === version) return { reader, revision };
         throw absent(this.#place, version, `it means ${revision.version}`);
       } catch (error) {
@@ -111,7 +115,7 @@ class GitModule implements RepositoryModule {
   async #reader(maxAgeMs: number, signal: AbortSignal): Promise<RevisionReader> {
     signal.throwIfAborted();
     const refs = await this.#repository.refs(maxAgeMs, signal);
-    return new RevisionReader(this.#place, this.#repository, new RefTable(refs), signal);
+    return new RevisionReader(this.#place, this.#repository, RefTable.of(refs), signal);
   }
 
   #orMadeUp(goMod: Buffer | undefined): Buffer {

@@ -32,10 +32,15 @@ export interface FoundCommit extends GitCommit {
 
 /**
  * What a version or query means. Rejects with VcsError: `absent` when there is no such revision, or when it cannot have
- * the version asked for.
+ * the version asked for. `commit`: full hash of the one that the version `asked` is to be read from, wherever its tag
+ * points now.
  */
-export async function resolveRevision(reader: RevisionReader, asked: string): Promise<ResolvedRevision> {
-  const found = await findCommit(reader, asked);
+export async function resolveRevision(
+  reader: RevisionReader,
+  asked: string,
+  commit?: string,
+): Promise<ResolvedRevision> {
+  const found = await (commit === undefined ? findCommit(reader, asked) : knownCommit(reader, asked, commit));
   if (found === undefined)
     throw absent(reader.place, asked, `there is no tag, branch or commit of that name`);
   return new Resolution(reader, found, asked).run();
@@ -59,6 +64,12 @@ async function findCommit(reader: RevisionReader, asked: string): Promise<FoundC
   if (!/^[0-9a-f]{7,64}$/.test(name)) return undefined;
   const commit = await reader.repository.resolveHash(name, reader.signal);
   return commit === undefined ? undefined : { ...commit, ref: undefined };
+}
+
+async function knownCommit(reader: RevisionReader, version: string, hash: string): Promise<FoundCommit> {
+  const commit = await reader.repository.commit(hash, reader.signal);
+  const isTag = !isPseudoVersion(version);
+  return { ...commit, ref: isTag ? `refs/tags/${revisionName(reader, version)}` : undefined };
 }
 
 /** What to look for in the repository: the hash of a pseudo-version, the tag of a version, else the text itself. */
