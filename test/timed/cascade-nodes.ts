@@ -3,10 +3,10 @@ import { writeFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
+import { type Answer, ask, eventually, folder, freePort, runModferry, upstream } from '../e2e/support.ts';
 import { fakeModule } from '../kit/fake-module.ts';
 import type { FakeUpstream } from '../kit/fake-upstream.ts';
 import { type ModferryProcess, startModferry } from '../kit/modferry-process.ts';
-import { type Answer, ask, eventually, folder, freePort, runModferry, upstream } from '../e2e/support.ts';
 
 type Entry = string | { url: string; name: string; level?: number };
 

@@ -3,10 +3,10 @@
  * what they tell one another, and that one request keeps its id on the whole way.
  */
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { ask, eventually, freePort, upstream } from '../e2e/support.ts';
 import { fakeModule } from '../kit/fake-module.ts';
 import { gate, hold, stall, status } from '../kit/faults.ts';
 import { cascade, fakeParent, fetchFrom, figuresOf, fresh, linesOf, node } from './cascade-nodes.ts';
-import { ask, eventually, freePort, upstream } from '../e2e/support.ts';
 
 describe('one request', () => {
   it('has the same bytes and the same id on every level', async () => {
