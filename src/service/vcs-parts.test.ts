@@ -8,13 +8,13 @@ import { load } from '../config/load-kit.ts';
 import { compilePatterns } from '../gomod/module-pattern.ts';
 import type { ModulePath } from '../gomod/types.ts';
 import { systemClock } from '../lib/clock.ts';
-import { directRule } from '../outbound/proxy-rule.ts';
+import { directRule, type ProxyRule } from '../outbound/proxy-rule.ts';
 import { buildVcsParts } from './vcs-parts.ts';
 
 const { signal } = new AbortController();
 
 /** A private repository that `git.corp.example/team/lib` and, says its author, `evil.example/x` are kept in. */
-async function parts() {
+async function parts(proxy: ProxyRule = directRule) {
   const folder = mkdtempSync(join(tmpdir(), 'modferry-vcs-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const root = join(folder, 'repositories');
@@ -40,7 +40,7 @@ direct:
     folder: join(folder, 'vcs'),
     isPrivate: compilePatterns(config.privatePatterns.join(',')),
     privatePatterns: config.privatePatterns,
-    proxy: directRule,
+    proxy,
     version: '1.2.3',
     clock: systemClock,
   });
@@ -49,7 +49,7 @@ direct:
     const place = { vcs: 'git', url: `${server.url}/team/lib.git`, root: path, subdir: '' } as const;
     return await built.mirrors.open(place, path as ModulePath, signal);
   };
-  return { built, open };
+  return { built, open, server };
 }
 
 describe('buildVcsParts', () => {
@@ -74,5 +74,15 @@ describe('buildVcsParts', () => {
     expect(built.foundBy('git.corp.example/team/lib')).toBe('rule 1 of direct.repositories');
     expect(built.foundBy('github.com/a/b')).toBe('the path itself');
     expect(built.foundBy('other.example/a')).toBe('its page (?go-get=1)');
+  });
+
+  it('goes nowhere while a PAC script has no answer', async () => {
+    const silent = await parts(() => Promise.reject(new Error('the script failed')));
+    const ours = await silent.open('git.corp.example/team/lib');
+    await expect(ours.refs(0, signal)).rejects.toMatchObject({ code: 'proxy', message: 'the script failed' });
+    expect(silent.server.requests).toEqual([]);
+    const late = await parts(async () => ['direct']);
+    const lib = await late.open('git.corp.example/team/lib');
+    expect((await lib.refs(0, signal)).length).toBeGreaterThan(0);
   });
 });

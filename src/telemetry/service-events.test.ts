@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { type Controls, noControls } from '../health/types.ts';
-import { controlEvents, reloadedEvent, reloadRefusedEvent, startedEvent } from './service-events.ts';
+import {
+  controlEvents,
+  movedTagEvent,
+  reloadedEvent,
+  reloadRefusedEvent,
+  startedEvent,
+} from './service-events.ts';
 
 const nowMs = Date.UTC(2026, 0, 1);
 
@@ -47,5 +53,16 @@ describe('events of the service', () => {
     expect(reloadRefusedEvent('a fault')).toMatchObject({ severity: 'error' });
     expect(startedEvent('0.1.0', ['cn', 'io']).message).toBe('modferry 0.1.0 started; upstreams: cn, io');
     expect(startedEvent('0.1.0', []).message).toContain('upstreams: none');
+  });
+});
+
+describe('movedTagEvent', () => {
+  it('warns, with the tag and both commits', () => {
+    const [from, to] = ['a'.repeat(40), 'b'.repeat(40)];
+    const url = 'https://git.corp.test/team/lib.git';
+    const event = movedTagEvent({ url, tag: 'v1.0.0', from, to, paths: ['git.corp.test/team/lib'] });
+    expect(event).toMatchObject({ kind: 'moved_tag', severity: 'warning', module: 'git.corp.test/team/lib' });
+    expect(event.message).toContain(`tag v1.0.0 of ${url} was moved from aaaaaaaaaaaa to bbbbbbbbbbbb`);
+    expect(event.data).toMatchObject({ from, to, modules: 1 });
   });
 });
