@@ -37,8 +37,7 @@ for (const project of ['unit', 'e2e', 'timed']) {
     'run',
     '--project',
     project,
-    // Most of their time is waiting: for timeouts, for disks, for each other's processes.
-    ...(project === 'e2e' ? ['--maxWorkers=3'] : []),
+    ...workersOf(project),
     '--reporter=default',
     '--reporter=json',
     `--outputFile.json=${output}`,
@@ -52,6 +51,15 @@ for (const project of ['unit', 'e2e', 'timed']) {
 }
 process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
 process.exitCode = failed === 0 ? 0 : 1;
+
+/**
+ * On two cores vitest would take one worker. End-to-end tests wait most of their time: for timeouts, for disks, for each
+ * other's processes.
+ */
+function workersOf(project: string): string[] {
+  if (project === 'timed') return [];
+  return [`--maxWorkers=${project === 'e2e' ? 3 : 2}`];
+}
 
 function readReport(file: string): VitestReport | undefined {
   try {
