@@ -84,7 +84,7 @@ export const mode = buildCommand<ModeFlags, [ModeWord?], CliContext>({
     },
   },
   docs: {
-    brief: 'Show or set the mode: normal, or offline',
+    brief: 'Show or set the mode: normal, offline or direct',
     fullDescription: helpText(
       'Offline, nobody is asked for anything: what is stored is served, the rest is 404. It holds for every process ' +
         'on the data folder, within a second, and over restarts.',
