@@ -6,6 +6,7 @@ import type { Config } from '../config/snapshot.ts';
 import { compilePatterns } from '../gomod/module-pattern.ts';
 import { createRouteTable } from '../route/route-table.ts';
 import { builtInSources, type Route, type RouteTable } from '../route/types.ts';
+import { foldedPath } from '../vcs/private-routes.ts';
 
 const asGenerally = {
   checksums: undefined,
@@ -101,7 +102,7 @@ function withSpellings(table: RouteTable): RouteTable {
   const folded = createRouteTable([
     ...routes
       .filter(({ isPrivate }) => isPrivate)
-      .map((route) => ({ ...route, patterns: route.patterns.map(fold) })),
+      .map((route) => ({ ...route, patterns: route.patterns.map(foldedPath) })),
     last,
   ]);
   const placeOf = new Map(routes.map((route, place) => [route.name, { route, place }]));
@@ -110,17 +111,13 @@ function withSpellings(table: RouteTable): RouteTable {
     last,
     of(path) {
       const route = table.of(path);
-      const spelling = fold(path);
+      const spelling = foldedPath(path);
       const strict = placeOf.get(folded.of(spelling).name);
       if (strict === undefined || strict.route === last) return route;
       const place = placeOf.get(route.name)?.place ?? 0;
       return !route.isPrivate || strict.place < place ? strict.route : route;
     },
   };
-}
-
-function fold(path: string): string {
-  return path.toLowerCase().replaceAll(/\.git(?=\/|$)/g, '');
 }
 
 /**
