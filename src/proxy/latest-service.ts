@@ -132,8 +132,8 @@ export class LatestService {
   }
 
   /** See `Revalidating.clear`. */
-  clear(): void {
-    this.#answers.clear();
+  clear(isMeant: (path: ModulePath) => boolean): void {
+    this.#answers.clear((key) => isMeant(key as ModulePath));
   }
 
   /** See `Revalidating.expire`. */

@@ -190,8 +190,8 @@ export class ListService {
   }
 
   /** See `Revalidating.clear`. */
-  clear(): void {
-    this.#lists.clear();
+  clear(isMeant: (path: ModulePath) => boolean): void {
+    this.#lists.clear((key) => isMeant(key as ModulePath));
   }
 
   /** See `Revalidating.expire`. */

@@ -107,8 +107,8 @@ export class QueryService {
   }
 
   /** See `Revalidating.clear`. */
-  clear(): void {
-    this.#answers.clear();
+  clear(isMeant: (path: ModulePath) => boolean): void {
+    this.#answers.clear((key) => isMeant(split(key).path));
   }
 
   /** Every query of the module. See `Revalidating.expire`. */

@@ -42,4 +42,14 @@ describe('what is known to be out of date', () => {
     sources.isOffline = true;
     await expect(answers.get('k', ask)).resolves.toMatchObject({ value: { text: 'one' } });
   });
+
+  it('is read again where it is cleared, and only there', async () => {
+    const { answers, knowing, fetches } = setUp();
+    await knowing(1_000);
+    answers.clear((key) => key !== 'k');
+    await expect(answers.peek('k')).resolves.toMatchObject({ value: { text: 'one' } });
+    answers.clear((key) => key === 'k');
+    await expect(answers.peek('k')).resolves.toBeUndefined();
+    expect(fetches).toHaveLength(1);
+  });
 });

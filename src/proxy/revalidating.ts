@@ -186,9 +186,9 @@ export class Revalidating<Value extends object> {
     for (const key of this.#slots.keys()) if (key.startsWith(prefix)) this.forget(key);
   }
 
-  /** Forgets everything in memory; what is kept on disk is read again. Refreshes under way end for those who wait. */
-  clear(): void {
-    this.#slots.clear();
+  /** Forgets in memory what is meant; what is kept on disk is read again. Refreshes under way end for those who wait. */
+  clear(isMeant: (key: string) => boolean): void {
+    for (const key of Array.from(this.#slots.keys()).filter(isMeant)) this.#slots.delete(key);
   }
 
   forget(key: string): void {

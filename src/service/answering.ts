@@ -209,12 +209,19 @@ export class Answering {
     this.negatives.forget(path);
   }
 
-  /** After a reload: what may be answered, and by whom, may have changed, so ready answers are made anew. */
-  forgetAnswers(): void {
-    this.#lists.clear();
-    this.#latest.clear();
-    this.#queries.clear();
+  /**
+   * After a reload: routes may be others, so what is known of modules that are private now is looked at anew. What is
+   * known of the rest stays: where the disk takes nothing, memory has all there is of it.
+   */
+  adopt(): void {
+    this.forgetAnswers();
     this.#ownership.forget();
+    const isPrivate = (path: ModulePath): boolean => this.#deps.set().isPrivate(path);
+    for (const answers of [this.#lists, this.#latest, this.#queries]) answers.clear(isPrivate);
+  }
+
+  /** After a change: what may be answered, and by whom, may have changed, so ready answers are made anew. */
+  forgetAnswers(): void {
     this.hot.clear();
     this.negatives.clear();
   }

@@ -16,7 +16,6 @@ import { Handler } from '../http/handler.ts';
 import { type Listening, listen } from '../http/server.ts';
 import { messageOf } from '../lib/errors.ts';
 import { newHotCounters } from '../proxy/request-events.ts';
-import { Retention } from '../scrub/retention.ts';
 import { type FsStore, openFsStore } from '../store/fs/fs-store.ts';
 import type { History } from '../telemetry/history.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -72,7 +71,6 @@ export class Service {
   #set: UpstreamSet;
   readonly #entrance: Entrance;
   readonly #uploads: Uploads;
-  readonly #retention: Retention;
   readonly #retired: RetiredSets;
   #listening: Listening | undefined;
   #admin: AdminSocket | undefined;
@@ -143,16 +141,6 @@ export class Service {
       config: () => this.#config,
       set: () => this.#set,
     });
-    this.#retention = new Retention({
-      clock,
-      store,
-      isNeeded: () => this.#set.routes.routes.some(({ keepMs }) => keepMs !== undefined),
-      keepMs: (path) => this.#set.routes.of(path).keepMs,
-      onRemoved: (module, version, bytes) =>
-        log.info({ module, version, bytes }, 'kept long enough, removed'),
-      onFailed: (error) =>
-        log.warn({ reason: messageOf(error) }, 'what is kept long enough cannot be removed'),
-    });
     const hotCounters = newHotCounters();
     this.#upkeep = new Upkeep({
       clock,
@@ -164,6 +152,8 @@ export class Service {
       dataDir: facts.dataDir,
       instanceId: facts.instanceId,
       config: () => this.#config,
+      routes: () => this.#set.routes,
+      log,
     });
     this.#metrics = measure(this.#buses, {
       hot: hotCounters,
@@ -294,7 +284,6 @@ export class Service {
         await service.#mirrors.open();
         await service.#listen();
         service.#upkeep.start();
-        service.#retention.start();
         void service.#entrance.resumeDeliveries();
       } catch (error) {
         await service.#closeParts();
@@ -342,7 +331,7 @@ export class Service {
     this.#mirrors.adopt(set);
     this.#prover.adopt(set);
     this.#revision += 1;
-    this.#answering.forgetAnswers();
+    this.#answering.adopt();
     this.#upkeep.adopt();
     this.#input.log.level = config.log.level;
     this.#accessLog.mode = config.log.access;
@@ -476,7 +465,6 @@ export class Service {
 
   async #closeParts(): Promise<void> {
     this.#mirrors.close();
-    await this.#retention.stop();
     await this.#upkeep.close();
     await this.#answering.close();
     this.#prover.close();

@@ -1,16 +1,23 @@
-/** What goes on behind the requests: the scrub, the proving of what was published unproven, and healing by order. */
+/**
+ * What goes on behind the requests: the scrub, the proving of what was published unproven, healing by order, and taking
+ * out what its route keeps for a time only.
+ */
 import type { TrustedSums } from '../checksums/trusted-sums.ts';
 import type { Config } from '../config/snapshot.ts';
 import type { ArtifactKey } from '../gomod/types.ts';
 import type { Clock } from '../lib/clock.ts';
+import { messageOf } from '../lib/errors.ts';
 import { EventBus } from '../lib/event-bus.ts';
+import type { RouteTable } from '../route/types.ts';
 import { type Heal, type HealResult, healThrough } from '../scrub/heal.ts';
 import { type LateProofEvents, LateProofs } from '../scrub/late-proofs.ts';
+import { Retention } from '../scrub/retention.ts';
 import { Scrub } from '../scrub/scrub.ts';
 import { openScrubState } from '../scrub/state-file.ts';
 import type { ScrubState } from '../scrub/types.ts';
 import { Layout } from '../store/fs/layout.ts';
 import type { Store } from '../store/store.ts';
+import type { Logger } from '../telemetry/log.ts';
 import { ZipVerifier } from '../zip/verify-pool.ts';
 import type { Answering } from './answering.ts';
 import type { Buses } from './buses.ts';
@@ -28,6 +35,8 @@ export interface UpkeepDeps {
   readonly instanceId: string;
   /** Read at each use, so that a reload changes it. */
   config(): Config;
+  routes(): RouteTable;
+  readonly log: Logger;
 }
 
 export class Upkeep {
@@ -35,6 +44,7 @@ export class Upkeep {
   readonly #state: ScrubState;
   readonly #scrub: Scrub;
   readonly #late: LateProofs;
+  readonly #retention: Retention;
   readonly #heal: Heal;
   readonly #zips = new ZipVerifier({ threads: 1 });
   readonly #orders = new AbortController();
@@ -62,6 +72,17 @@ export class Upkeep {
     });
     const late = new EventBus<LateProofEvents>();
     this.#late = new LateProofs({ clock, store, judge, heal, events: late, ingest: buses.ingest });
+    const { log } = deps;
+    this.#retention = new Retention({
+      clock,
+      store,
+      isNeeded: () => deps.routes().routes.some(({ keepMs }) => keepMs !== undefined),
+      keepMs: (path) => deps.routes().of(path).keepMs,
+      onRemoved: (module, version, bytes) =>
+        log.info({ module, version, bytes }, 'kept long enough, removed'),
+      onFailed: (error) =>
+        log.warn({ reason: messageOf(error) }, 'what is kept long enough cannot be removed'),
+    });
     this.#tell(late);
     deps.trusted.onChange(() => this.#late.linesChanged());
     // A tree that has grown was reached.
@@ -73,6 +94,7 @@ export class Upkeep {
   start(): void {
     this.adopt();
     this.#late.start();
+    this.#retention.start();
   }
 
   /** After a reload: the scrub begins, or rests, as the configuration in force says. */
@@ -129,7 +151,7 @@ export class Upkeep {
 
   async close(): Promise<void> {
     this.#orders.abort(new Error('modferry is stopping'));
-    await Promise.all([this.#scrub.close(), this.#late.close()]);
+    await Promise.all([this.#scrub.close(), this.#late.close(), this.#retention.stop()]);
     await this.#zips.close();
     this.#deps.trusted.close();
   }
