@@ -13,7 +13,7 @@ import { AccessLog } from '../http/access-log.ts';
 import type { AdminSocket } from '../http/admin.ts';
 import { BufferPool } from '../http/buffer-pool.ts';
 import { Handler } from '../http/handler.ts';
-import { type Listening, listen } from '../http/server.ts';
+import type { Listening } from '../http/server.ts';
 import { messageOf } from '../lib/errors.ts';
 import { newHotCounters } from '../proxy/request-events.ts';
 import { type FsStore, openFsStore } from '../store/fs/fs-store.ts';
@@ -36,6 +36,7 @@ import { newBuses } from './buses.ts';
 import { Entrance } from './entrance.ts';
 import { changedFixed, withFixed } from './fixed-settings.ts';
 import { LastFetches } from './last-fetches.ts';
+import { listenAs } from './listening.ts';
 import { Mirrors } from './mirrors.ts';
 import { makePages } from './pages.ts';
 import { Prover } from './prover.ts';
@@ -45,7 +46,6 @@ import { RetiredSets } from './retired-sets.ts';
 import type { ServiceInput, Started } from './service-input.ts';
 import { statusOf } from './status.ts';
 import { measure, tell } from './telling.ts';
-import { logCertificate, tlsSettings } from './tls-settings.ts';
 import { Upkeep } from './upkeep.ts';
 import { openUploads, type Uploads } from './uploads.ts';
 import { buildUpstreamSet, type UpstreamSet } from './upstream-set.ts';
@@ -388,26 +388,8 @@ export class Service {
   }
 
   async #listen(): Promise<void> {
-    const { config } = this.#input;
-    const { server } = config;
-    const tls = tlsSettings(config, this.#input.cwd);
-    this.#listening = await listen(
-      config.listen.map(({ host, port, socket, isTls }) => ({
-        host,
-        port,
-        socket: socket === undefined ? undefined : resolve(this.#input.cwd, socket),
-        tls: isTls === true ? tls : undefined,
-      })),
-      {
-        maxConnections: server.maxConnections,
-        headersTimeoutMs: server.headersTimeoutMs,
-        requestTimeoutMs: server.requestTimeoutMs,
-        keepAliveMs: server.keepAliveMs,
-        maxHeaderBytes: server.maxHeaderBytes,
-        idleMs: Math.max(server.keepAliveMs, server.idleWriteTimeoutMs),
-      },
-      (request, response) => this.#handler.handle(request, response),
-      { clock: this.#input.clock, onCertificate: (event) => logCertificate(event, this.#input.log) },
+    this.#listening = await listenAs(this.#input.config, this.#input, (request, response) =>
+      this.#handler.handle(request, response),
     );
     await this.#openAdmin();
   }
